@@ -1,0 +1,1 @@
+//! `outpost.toml`: as written, then as validated.

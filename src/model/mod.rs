@@ -1,0 +1,6 @@
+//! The pure part: types and decisions. No file system, environment, clock, network, async or printing.
+
+pub mod config;
+pub mod redis;
+pub mod secret;
+pub mod sql;

@@ -1,0 +1,4 @@
+//! Redis migrations: key patterns, value conversions and the declaration file.
+
+pub mod convert;
+pub mod pattern;

@@ -1,0 +1,1 @@
+//! SQL migration scripts: directives, statements and what can be told of them.

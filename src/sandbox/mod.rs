@@ -1,0 +1,1 @@
+//! Throwaway Postgres and Redis servers.

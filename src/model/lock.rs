@@ -1,0 +1,198 @@
+//! `schema/outpost.lock`: the pinned checksum of every file, and the fingerprint of the schema after
+//! each SQL migration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::checksum::Checksum;
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::state::{Fingerprint, SchemaObjects};
+
+/// The version of the lock file's format that this tool writes.
+pub const LOCK_FORMAT: u32 = 1;
+
+/// A lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Format of the file.
+    pub format: u32,
+    /// Major version of the Postgres in which the folder was replayed: the server words some
+    /// definitions differently from one major version to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<u32>,
+    /// The migrations, in the order in which they were replayed.
+    #[serde(default, rename = "migration")]
+    pub migrations: Vec<LockedMigration>,
+}
+
+/// What the lock pins of one migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedMigration {
+    /// The migration.
+    pub id: MigrationId,
+    /// Checksum of each of its files, by path below the schema folder.
+    pub files: BTreeMap<String, Checksum>,
+    /// The objects that the folder owns after this migration, each with the digest of its definition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub objects: BTreeMap<String, String>,
+}
+
+/// Why a lock file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// It is no TOML, or not of this shape.
+    #[error("{file} is not a lock file: {message}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// The parser's words.
+        message: String,
+    },
+    /// Another tool version wrote it.
+    #[error("{file} has format {found}; this version of outpost reads format {LOCK_FORMAT}")]
+    Format {
+        /// The file.
+        file: String,
+        /// Its format.
+        found: u32,
+    },
+}
+
+impl LockError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some("write it anew with: outpost migrate lock".to_owned())
+    }
+}
+
+/// A difference between the schema folder and its lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum LockFinding {
+    /// A file's content is not what was pinned.
+    Edited {
+        /// Path below the schema folder.
+        path: String,
+        /// What the lock says.
+        pinned: Checksum,
+        /// What is on disk.
+        found: Checksum,
+    },
+    /// A pinned file is gone.
+    Removed {
+        /// Path below the schema folder.
+        path: String,
+    },
+    /// A file that the lock does not know.
+    AddedWithoutLock {
+        /// Path below the schema folder.
+        path: String,
+    },
+    /// The migrations run in another order than the one that was replayed.
+    Reordered {
+        /// The first migration that stands elsewhere.
+        id: MigrationId,
+    },
+}
+
+impl Lock {
+    /// Reads a lock file.
+    ///
+    /// # Errors
+    /// [`LockError`] where it is malformed or of another format.
+    pub fn parse(file: &str, text: &str) -> Result<Self, LockError> {
+        let lock: Self = toml::from_str(text).map_err(|e| LockError::Malformed {
+            file: file.to_owned(),
+            message: e.message().to_owned(),
+        })?;
+        if lock.format != LOCK_FORMAT {
+            return Err(LockError::Format { file: file.to_owned(), found: lock.format });
+        }
+        Ok(lock)
+    }
+
+    /// The state that the folder reaches when exactly `applied` SQL migrations are in place, if that is
+    /// one of the states that were replayed.
+    pub fn pin_for(&self, applied: &BTreeSet<MigrationId>) -> Option<&LockedMigration> {
+        let mut seen = BTreeSet::new();
+        for pin in self.migrations.iter().filter(|m| m.id.store() == StoreKind::Sql) {
+            seen.insert(&pin.id);
+            if seen.len() == applied.len() {
+                return (seen == applied.iter().collect()).then_some(pin);
+            }
+        }
+        None
+    }
+
+    /// The pin of one migration.
+    pub fn get(&self, id: &MigrationId) -> Option<&LockedMigration> {
+        self.migrations.iter().find(|m| m.id == *id)
+    }
+
+    /// What differs between this lock and the files on disk, given the order in which they would run.
+    pub fn compare(
+        &self,
+        files: &BTreeMap<MigrationId, BTreeMap<String, Checksum>>,
+        order: &[MigrationId],
+    ) -> Vec<LockFinding> {
+        let mut findings = Vec::new();
+        let pinned: BTreeMap<&String, &Checksum> = self.migrations.iter().flat_map(|m| &m.files).collect();
+        let found: BTreeMap<&String, &Checksum> = files.values().flatten().collect();
+        for (path, pin) in &pinned {
+            match found.get(path) {
+                None => findings.push(LockFinding::Removed { path: (*path).clone() }),
+                Some(now) if now != pin => findings.push(LockFinding::Edited {
+                    path: (*path).clone(),
+                    pinned: (*pin).clone(),
+                    found: (*now).clone(),
+                }),
+                Some(_) => {}
+            }
+        }
+        for path in found.keys().filter(|path| !pinned.contains_key(*path)) {
+            findings.push(LockFinding::AddedWithoutLock { path: (*path).clone() });
+        }
+        let known: Vec<&MigrationId> = self.migrations.iter().map(|m| &m.id).collect();
+        let both = |id: &&&MigrationId| known.contains(*id) && order.contains(id);
+        let then: Vec<&&MigrationId> = known.iter().filter(both).collect();
+        let order: Vec<&MigrationId> = order.iter().collect();
+        let now: Vec<&&MigrationId> = order.iter().filter(both).collect();
+        if let Some((id, _)) = then.iter().zip(&now).find(|(a, b)| a != b) {
+            findings.push(LockFinding::Reordered { id: (**id).clone() });
+        }
+        findings
+    }
+}
+
+impl LockedMigration {
+    /// The fingerprint of the owned objects.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.objects.iter().map(|(id, digest)| (id.as_str(), digest.as_str())))
+    }
+
+    /// How the live schema differs from this pin; objects that the folder does not own do not count.
+    pub fn differences(&self, live: &SchemaObjects) -> Vec<ObjectDifference> {
+        self.objects
+            .iter()
+            .filter_map(|(object, pinned)| match live.digest(object) {
+                None => Some(ObjectDifference { object: object.clone(), missing: true }),
+                Some(found) if found != *pinned => {
+                    Some(ObjectDifference { object: object.clone(), missing: false })
+                }
+                Some(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// One object that is not as pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectDifference {
+    /// Its kind and qualified name.
+    pub object: String,
+    /// Whether it is absent; otherwise it is defined differently.
+    pub missing: bool,
+}

@@ -1,0 +1,143 @@
+//! Migrations as found on disk, parsed and checked, before anything is asked of a database.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::model::checksum::Checksum;
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::redis::declaration::Declaration;
+use crate::model::sql::{Script, SyntaxProblem};
+
+/// One unit of change to one store.
+#[derive(Debug, Clone)]
+pub struct Migration {
+    /// Its id, from its store's folder and its file name.
+    pub id: MigrationId,
+    /// What it is for, where its author said so.
+    pub description: Option<String>,
+    /// The ids that must be in place first: the predecessor, unless it is a root, and the declared ones.
+    pub requires: BTreeSet<MigrationId>,
+    /// What it does.
+    pub content: Content,
+}
+
+/// What a migration does, by store.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Statements for Postgres.
+    Sql(Box<SqlMigration>),
+    /// Declared steps over Redis keys.
+    Redis(Box<RedisMigration>),
+}
+
+/// The files of one SQL migration.
+#[derive(Debug, Clone)]
+pub struct SqlMigration {
+    /// `.up.sql`
+    pub up: SqlFile,
+    /// `.down.sql`
+    pub down: Option<SqlFile>,
+    /// `.verify.sql`
+    pub verify: Option<SqlFile>,
+    /// `.cleanup.sql`
+    pub cleanup: Option<SqlFile>,
+}
+
+/// One SQL file: its text as it will be run, and what was parsed of it.
+#[derive(Debug, Clone)]
+pub struct SqlFile {
+    /// Path below the schema folder, with `/` between its parts.
+    pub path: String,
+    /// Of the file as it is on disk, before `${name}` is substituted.
+    pub checksum: Checksum,
+    /// The text after substitution.
+    pub text: String,
+    /// Directives and statements.
+    pub script: Script,
+}
+
+impl SqlFile {
+    /// What the parser could not read, unless the file says `parse = false`.
+    pub fn syntax_problem(&self) -> Option<&SyntaxProblem> {
+        self.script
+            .directives
+            .parse
+            .then(|| self.script.problems.first())
+            .flatten()
+    }
+
+    /// `lock_timeout` of the file, or the configured one.
+    pub fn lock_timeout(&self, configured: Duration) -> Duration {
+        self.script.directives.lock_timeout.unwrap_or(configured)
+    }
+
+    /// `statement_timeout` of the file, or the configured one.
+    pub fn statement_timeout(&self, configured: Duration) -> Duration {
+        self.script
+            .directives
+            .statement_timeout
+            .unwrap_or(configured)
+    }
+}
+
+/// One Redis migration file.
+#[derive(Debug, Clone)]
+pub struct RedisMigration {
+    /// Path below the schema folder.
+    pub path: String,
+    /// Of the file as it is on disk.
+    pub checksum: Checksum,
+    /// The text as it is on disk: a plan carries it, and parses it again with its own variables.
+    pub text: String,
+    /// The declaration with `${prefix}` and `${name}` filled in.
+    pub declaration: Declaration,
+}
+
+impl Migration {
+    /// The store that it changes.
+    pub fn store(&self) -> StoreKind {
+        self.id.store()
+    }
+
+    /// The checksum that the ledger records: of the `.up.sql` or the `.toml` alone, so that mending a
+    /// verification or a cleanup is no edit of history.
+    pub fn checksum(&self) -> &Checksum {
+        match &self.content {
+            Content::Sql(sql) => &sql.up.checksum,
+            Content::Redis(redis) => &redis.checksum,
+        }
+    }
+
+    /// The file that the checksum is of, below the schema folder.
+    pub fn path(&self) -> &str {
+        match &self.content {
+            Content::Sql(sql) => &sql.up.path,
+            Content::Redis(redis) => &redis.path,
+        }
+    }
+
+    /// The marker name of earlier tools, for a Redis migration that has one.
+    pub fn compat_name(&self) -> Option<&str> {
+        match &self.content {
+            Content::Sql(_) => None,
+            Content::Redis(redis) => redis.declaration.compat_name.as_deref(),
+        }
+    }
+
+    /// Why this migration has no reverse, or `None` if it has one.
+    pub fn irreversible(&self) -> Option<String> {
+        match &self.content {
+            Content::Sql(sql) if sql.down.is_none() => Some(format!("{} has no .down.sql", self.id)),
+            Content::Sql(_) => None,
+            Content::Redis(redis) => redis.declaration.irreversible(),
+        }
+    }
+
+    /// Whether a cleanup step would have anything to do for it, as far as its files tell.
+    pub fn has_cleanup(&self) -> bool {
+        match &self.content {
+            Content::Sql(sql) => sql.cleanup.is_some(),
+            Content::Redis(redis) => redis.declaration.has_cleanup(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What can go wrong with a store, as data.
+
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lease::LeaseInfo;
+
+/// An error of a store: which one, where, and what.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{kind}", context(.store, .address, .kind))]
+pub struct StoreError {
+    /// The store.
+    pub store: StoreKind,
+    /// Where it is; never with a password.
+    pub address: String,
+    /// What happened.
+    pub kind: StoreErrorKind,
+}
+
+fn context(store: &StoreKind, address: &str, kind: &StoreErrorKind) -> String {
+    let name = match store {
+        StoreKind::Sql => "Postgres",
+        StoreKind::Redis => "Redis",
+    };
+    match kind {
+        // These name the migration's own file and line; the server's address adds nothing.
+        StoreErrorKind::Statement(_) | StoreErrorKind::Keys { .. } => String::new(),
+        _ => format!("{name} at {address}: "),
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreErrorKind {
+    /// No connection could be made.
+    #[error("cannot connect: {reason}")]
+    Unreachable {
+        /// The operating system's or the driver's words.
+        reason: String,
+    },
+    /// An established connection broke.
+    #[error("the connection broke: {reason}")]
+    Disconnected {
+        /// The driver's words.
+        reason: String,
+    },
+    /// The server does not take the password or the user.
+    #[error("the server refuses the login: {reason}")]
+    Authentication {
+        /// The server's words.
+        reason: String,
+    },
+    /// The database does not exist.
+    #[error("database {database} does not exist")]
+    NoDatabase {
+        /// Its name.
+        database: String,
+    },
+    /// The role or user lacks a right.
+    #[error("permission denied while {doing}: {reason}")]
+    Permission {
+        /// What was tried.
+        doing: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// The server takes no writes now, or is not ready.
+    #[error("the server cannot do this now: {reason}")]
+    NotReady {
+        /// The server's words, such as `LOADING` or `READONLY`.
+        reason: String,
+    },
+    /// The certificate or the TLS settings do not fit.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Somebody else holds the lease.
+    #[error("the lease is held by {}", holder(.0))]
+    LeaseHeld(Box<LeaseInfo>),
+    /// The lease is not ours any more; nothing was written after it was lost.
+    #[error("the lease was lost: another run took it over, or it was unlocked")]
+    LeaseLost,
+    /// golang-migrate works on the database, or wrote its row meanwhile.
+    #[error("{reason}")]
+    EarlierTool {
+        /// What was found.
+        reason: String,
+    },
+    /// A statement failed.
+    #[error("{0}")]
+    Statement(Box<StatementError>),
+    /// Keys that are not as declared, or not accounted for.
+    #[error("{id}: {}", .findings.join("; "))]
+    Keys {
+        /// The migration.
+        id: MigrationId,
+        /// Sentences with counts and printable samples.
+        findings: Vec<String>,
+    },
+    /// A passing conflict outlasted every retry.
+    #[error("{id}: gave up after {attempts} tries: {reason}")]
+    Exhausted {
+        /// The migration.
+        id: MigrationId,
+        /// Tries made.
+        attempts: u32,
+        /// The last try's error.
+        reason: String,
+    },
+    /// Verification before a cleanup failed, so nothing was removed.
+    #[error("{id}: not cleaned up, since its verification failed: {}", .findings.join("; "))]
+    Unverified {
+        /// The migration.
+        id: MigrationId,
+        /// What was found.
+        findings: Vec<String>,
+    },
+    /// The user interrupted the run.
+    #[error("interrupted")]
+    Cancelled,
+    /// The ledger holds something that this version does not understand.
+    #[error("the ledger cannot be read: {reason}")]
+    Ledger {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Anything else that the server said.
+    #[error("{reason}")]
+    Server {
+        /// What was tried.
+        doing: String,
+        /// The server's words.
+        reason: String,
+    },
+}
+
+fn holder(info: &LeaseInfo) -> String {
+    match &info.holder {
+        Some(holder) => holder.to_string(),
+        None => "an earlier tool".to_owned(),
+    }
+}
+
+/// A failed statement, with everything that the server said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementError {
+    /// The migration.
+    pub id: MigrationId,
+    /// Its file.
+    pub file: String,
+    /// The line on which the statement begins, or the one that the server points to.
+    pub line: u32,
+    /// The statement, cut to a readable length.
+    pub statement: String,
+    /// The server's message.
+    pub message: String,
+    /// SQLSTATE.
+    pub code: String,
+    /// The server's detail.
+    pub detail: Option<String>,
+    /// The server's hint.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for StatementError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {} (SQLSTATE {})", self.file, self.line, self.message, self.code)?;
+        if let Some(detail) = &self.detail {
+            write!(f, "; {detail}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        write!(f, "\n  in: {}", self.statement.replace('\n', "\n      "))
+    }
+}
+
+impl StoreError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let section = match self.store {
+            StoreKind::Sql => "[postgres]",
+            StoreKind::Redis => "[redis]",
+        };
+        Some(match &self.kind {
+            StoreErrorKind::Unreachable { .. } => format!("check that the server runs and that {section} url in outpost.toml names its host and port"),
+            StoreErrorKind::Disconnected { .. } => "run the same plan again: what was recorded is not repeated".to_owned(),
+            StoreErrorKind::Authentication { .. } => format!("check the user and password in the environment variable that {section} url reads"),
+            StoreErrorKind::NoDatabase { database } => format!("create it (createdb {database}), or correct {section} url"),
+            StoreErrorKind::Permission { .. } => "grant the right; docs/permissions.md lists what each command needs".to_owned(),
+            StoreErrorKind::NotReady { .. } => "wait until the server is ready, or connect to the primary".to_owned(),
+            StoreErrorKind::Tls { .. } => format!("see the TLS settings of {section} in docs/configuration.md"),
+            StoreErrorKind::LeaseHeld(info) => format!("wait for it with --lock-wait, or, if that run is dead: outpost migrate unlock {}", info.id),
+            StoreErrorKind::LeaseLost => "make sure that no other run is under way, then run the same plan again".to_owned(),
+            StoreErrorKind::EarlierTool { .. } => "wait until golang-migrate is done, then plan again".to_owned(),
+            StoreErrorKind::Statement(_) => "correct the migration, plan again and apply; nothing of a transaction stays behind".to_owned(),
+            StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
+            StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
+            StoreErrorKind::Unverified { .. } => "outpost migrate verify shows every check".to_owned(),
+            StoreErrorKind::Cancelled => "run the same plan again to go on".to_owned(),
+            StoreErrorKind::Ledger { .. } => "use the version of outpost that wrote it, or a newer one".to_owned(),
+            StoreErrorKind::Server { .. } => return None,
+        })
+    }
+}

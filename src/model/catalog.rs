@@ -51,6 +51,11 @@ impl Catalog {
         self.lock.as_ref()
     }
 
+    /// The marker names that earlier tools use for these migrations.
+    pub fn markers(&self) -> Vec<String> {
+        self.iter().filter_map(|m| m.compat_name().map(str::to_owned)).collect()
+    }
+
     /// Every object that the folder owns at some point, as the lock file names them.
     pub fn owned_objects(&self) -> Option<BTreeSet<String>> {
         let lock = self.lock.as_ref()?;

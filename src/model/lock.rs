@@ -196,3 +196,23 @@ pub struct ObjectDifference {
     /// Whether it is absent; otherwise it is defined differently.
     pub missing: bool,
 }
+
+impl std::fmt::Display for ObjectDifference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = if self.missing { "is missing" } else { "is defined differently" };
+        write!(f, "{} {what}", self.object)
+    }
+}
+
+impl std::fmt::Display for LockFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Edited { path, pinned, found } => {
+                write!(f, "{path} was edited: locked as {}, found {}", pinned.short(), found.short())
+            }
+            Self::Removed { path } => write!(f, "{path} was removed"),
+            Self::AddedWithoutLock { path } => write!(f, "{path} was added without a new lock"),
+            Self::Reordered { id } => write!(f, "{id} runs at another place than when it was locked"),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Migrations as found on disk, parsed and checked, before anything is asked of a database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::checksum::Checksum;
@@ -113,6 +113,18 @@ impl Migration {
         match &self.content {
             Content::Sql(sql) => &sql.up.path,
             Content::Redis(redis) => &redis.path,
+        }
+    }
+
+    /// Every file of it with its checksum, by path below the schema folder.
+    pub fn files(&self) -> BTreeMap<String, Checksum> {
+        match &self.content {
+            Content::Redis(redis) => [(redis.path.clone(), redis.checksum.clone())].into(),
+            Content::Sql(sql) => [Some(&sql.up), sql.down.as_ref(), sql.verify.as_ref(), sql.cleanup.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|file| (file.path.clone(), file.checksum.clone()))
+                .collect(),
         }
     }
 

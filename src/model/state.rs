@@ -369,6 +369,14 @@ impl ObservedState {
             .collect()
     }
 
+    /// golang-migrate's row, where its number is of no migration of the catalog: the database was
+    /// migrated by something newer, or by something else.
+    pub fn unknown_version(&self, catalog: &Catalog) -> Option<GolangVersion> {
+        let row = self.stores.get(&StoreKind::Sql)?.legacy.golang_migrate.as_ref()?.row?;
+        let known = catalog.ids_of(StoreKind::Sql).any(|id| id.number() == row.version);
+        (!known).then_some(row)
+    }
+
     /// The ids recorded as applied, over both stores.
     pub fn applied(&self) -> BTreeSet<MigrationId> {
         self.stores

@@ -107,15 +107,18 @@ enum Progress {
 impl Plan {
     /// Compares the stores with what the plan was made from. Only what is *recorded* is compared: keys
     /// and rows come and go while a plan waits for its review.
-    ///
-    /// `states` must hold the schema objects' fingerprint of each store for which the plan has one.
-    pub fn freshness(&self, states: &BTreeMap<StoreKind, RecordedStore>, ledgers: &BTreeMap<StoreKind, StoreState>) -> Freshness {
+    /// `states` must hold the real schema of each store of which the plan has a fingerprint.
+    pub fn freshness(&self, states: &BTreeMap<StoreKind, StoreState>) -> Freshness {
         let digest = self.digest.hex();
+        let recorded: BTreeMap<StoreKind, RecordedStore> = states
+            .iter()
+            .map(|(store, state)| (*store, state.recorded(self.decision.owned.as_ref())))
+            .collect();
         let mut differences = Vec::new();
         let mut done = BTreeSet::new();
         let mut begun = false;
         for (store, planned) in &self.decision.recorded {
-            let (Some(found), Some(state)) = (states.get(store), ledgers.get(store)) else {
+            let (Some(found), Some(state)) = (recorded.get(store), states.get(store)) else {
                 if self.decision.touched().contains(store) {
                     differences.push(Difference::StoreMissing { store: *store });
                 }
@@ -159,7 +162,7 @@ impl Plan {
                 differences.push(Difference::OutOfTurn { id: step.id.clone(), missing: missing.clone() });
             }
         }
-        differences.extend(self.other_differences(states, begun));
+        differences.extend(self.other_differences(&recorded, begun));
         match differences {
             found if !found.is_empty() => Freshness::Stale(found),
             _ if done.len() == self.decision.steps.len() && !done.is_empty() => Freshness::Spent,
@@ -170,10 +173,10 @@ impl Plan {
 
     /// Ledger identity, earlier tools' records and fingerprints. The last two are changed by the plan's
     /// own steps, so they are compared only while none of them has begun.
-    fn other_differences(&self, states: &BTreeMap<StoreKind, RecordedStore>, begun: bool) -> Vec<Difference> {
+    fn other_differences(&self, recorded: &BTreeMap<StoreKind, RecordedStore>, begun: bool) -> Vec<Difference> {
         let mut differences = Vec::new();
         for (store, planned) in &self.decision.recorded {
-            let Some(found) = states.get(store) else { continue };
+            let Some(found) = recorded.get(store) else { continue };
             let recreated = planned.identity.ledger() != found.identity.ledger()
                 && planned.identity.ledger().is_some();
             if recreated && planned.identity.same_database(&found.identity) {

@@ -49,6 +49,8 @@ pub struct Decision {
     /// All SQL migrations of the catalog, in the order of their numbers: what golang-migrate's row is
     /// computed from.
     pub numbered: Vec<MigrationId>,
+    /// Marker names of earlier tools that were looked for.
+    pub markers: Vec<String>,
     /// What each store recorded when the plan was made.
     pub recorded: BTreeMap<StoreKind, RecordedStore>,
     /// The objects that the schema folder owns, as its lock file names them: what the fingerprint is of.

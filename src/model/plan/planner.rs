@@ -48,6 +48,14 @@ pub enum PlanError {
         /// What was recorded and is not desired.
         ids: Vec<MigrationId>,
     },
+    /// golang-migrate's row names a number that the schema folder does not define.
+    #[error("the database is ahead: {table} is at version {version}, which the schema folder does not define")]
+    AheadUnknown {
+        /// golang-migrate's table.
+        table: String,
+        /// Its version.
+        version: u64,
+    },
     /// golang-migrate's row is dirty.
     #[error("{table} is dirty at version {version}: {} failed half way under golang-migrate{}", id.as_ref().map_or_else(|| "a migration that the schema folder does not define".to_owned(), ToString::to_string), details(.found))]
     Dirty {
@@ -169,6 +177,7 @@ impl PlanError {
         Some(match self {
             Self::Ahead(_) => "use a schema folder that has these migrations, or revert them by the down SQL in the ledger: outpost migrate plan --revert-unknown".to_owned(),
             Self::AheadUnadopted { .. } => "adopt what is there first, by planning for a version that holds it: outpost migrate plan --to VERSION".to_owned(),
+            Self::AheadUnknown { .. } => "use the schema folder that has this migration".to_owned(),
             Self::Dirty { id: Some(id), .. } => format!("look at the database, then say what is true: outpost migrate resolve {id} --applied, or --rolled-back"),
             Self::Dirty { id: None, .. } => "use the schema folder that has this migration".to_owned(),
             Self::Edited { half_done: true, id, .. } => format!("restore the file, or finish by hand and say so: outpost migrate resolve {id} --applied, or --rolled-back"),
@@ -343,11 +352,20 @@ impl<'a> Planner<'a> {
             .filter(|(id, entry)| self.catalog.get(id).is_none() && entry.recorded().is_some())
             .map(|(id, _)| id.clone())
             .collect();
-        if unknown.is_empty() || self.desired.revert_unknown {
-            Ok(())
-        } else {
-            Err(PlanError::Ahead(unknown))
+        if !unknown.is_empty() && !self.desired.revert_unknown {
+            return Err(PlanError::Ahead(unknown));
         }
+        match self.observed.unknown_version(self.catalog) {
+            Some(row) if !row.dirty && !self.desired.revert_unknown => {
+                Err(PlanError::AheadUnknown { table: self.golang_table(), version: row.version })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn golang_table(&self) -> String {
+        let state = self.observed.stores.get(&StoreKind::Sql);
+        state.and_then(|s| s.legacy.golang_migrate.as_ref()).map(|g| g.table.clone()).unwrap_or_default()
     }
 
     fn refuse_dirty(&self) -> Result<(), PlanError> {
@@ -363,8 +381,7 @@ impl<'a> Planner<'a> {
             Some(Proof::Proven(proof)) => vec![proof.clone()],
             _ => Vec::new(),
         };
-        let table = state.legacy.golang_migrate.as_ref().map(|g| g.table.clone()).unwrap_or_default();
-        Err(PlanError::Dirty { table, version, id, found })
+        Err(PlanError::Dirty { table: self.golang_table(), version, id, found })
     }
 
     fn refuse_edits(&self) -> Result<(), PlanError> {
@@ -669,6 +686,7 @@ impl<'a> Planner<'a> {
             only: self.desired.only,
             config: self.desired.config.clone(),
             numbered: self.catalog.ids_of(StoreKind::Sql).cloned().collect(),
+            markers: self.catalog.markers(),
             recorded,
             steps,
             owned,

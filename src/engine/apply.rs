@@ -1,0 +1,291 @@
+//! Executes a plan, exactly.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Stores;
+use crate::engine::heartbeat::Heartbeat;
+use crate::model::event::{Event, Events};
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lease::Holder;
+use crate::model::plan::{Difference, Freshness, Plan, Step};
+use crate::model::report::{Done, Report, StepOutcome, StepReport};
+use crate::model::state::StoreState;
+use crate::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
+
+/// How to apply.
+#[derive(Debug, Clone)]
+pub struct ApplyOptions {
+    /// Who applies; the plan's digest is filled in.
+    pub holder: Holder,
+    /// Id of the lease; new for every run.
+    pub lease_id: String,
+    /// Steps that may run side by side; at least 1.
+    pub parallelism: usize,
+    /// How long to wait for somebody else's lease; `None` not to wait.
+    pub lock_wait: Option<Duration>,
+}
+
+/// What an apply came to.
+#[derive(Debug)]
+pub enum Applied {
+    /// The plan has no steps, and nothing changed since it was made.
+    NothingToDo,
+    /// The plan was applied before, and nothing came after it.
+    Already,
+    /// Steps were run; the report says which.
+    Ran(Report<StoreError>),
+}
+
+/// Why a plan was not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The stores are not where the plan was made from.
+    #[error("the plan is stale: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Stale(Vec<Difference>),
+    /// A store failed before the first step.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Applies a plan: takes the leases, compares the stores with the plan, walks the graph, and gives the
+/// leases back. A run that finds nothing to do takes no lease.
+///
+/// Cancelling `cancel` stops running statements, finishes the batch in hand and starts nothing new.
+///
+/// # Errors
+/// Whatever keeps the first step from starting. Once a step was started, its failure is in the report.
+pub async fn apply(
+    stores: &Stores,
+    plan: &Plan,
+    options: &ApplyOptions,
+    events: &dyn Events,
+    cancel: &CancellationToken,
+) -> Result<Applied, ApplyError> {
+    match compare(stores, plan).await? {
+        Freshness::Stale(differences) => return Err(ApplyError::Stale(differences)),
+        Freshness::Spent => return Ok(Applied::Already),
+        _ if plan.decision.is_empty() => return Ok(Applied::NothingToDo),
+        Freshness::Fresh | Freshness::Resumed(_) => {}
+    }
+    let leases = take_leases(stores, plan, options, events, cancel).await?;
+    let run_cancel = cancel.child_token();
+    let heartbeat = Heartbeat::start(leases, &run_cancel);
+    let outcome = run(stores, plan, options, events, &run_cancel, &heartbeat).await;
+    heartbeat.finish().await;
+    outcome
+}
+
+/// With the leases held: compares once more, since somebody may have applied meanwhile, and walks.
+async fn run(
+    stores: &Stores,
+    plan: &Plan,
+    options: &ApplyOptions,
+    events: &dyn Events,
+    cancel: &CancellationToken,
+    heartbeat: &Heartbeat,
+) -> Result<Applied, ApplyError> {
+    let already_done = match compare(stores, plan).await? {
+        Freshness::Stale(differences) => return Err(ApplyError::Stale(differences)),
+        Freshness::Spent => return Ok(Applied::Already),
+        Freshness::Fresh => BTreeSet::new(),
+        Freshness::Resumed(done) => done,
+    };
+    events.emit(Event::RunStarted {
+        plan: plan.digest.hex(),
+        steps: plan.decision.steps.len(),
+        already_done: already_done.len(),
+    });
+    let report = Walk { stores, plan, events, cancel, heartbeat }
+        .run(already_done, options.parallelism.max(1))
+        .await;
+    events.emit(Event::RunFinished {
+        done: report.done(),
+        failed: report.failed(),
+        not_started: report.not_started(),
+    });
+    Ok(Applied::Ran(report))
+}
+
+/// Reads the stores that the plan names and compares them with what it was made from.
+async fn compare(stores: &Stores, plan: &Plan) -> Result<Freshness, StoreError> {
+    let reads = plan.decision.recorded.iter().filter_map(|(kind, recorded)| {
+        let store = stores.get(*kind)?;
+        let what = Observe {
+            markers: plan.decision.markers.clone(),
+            schema: recorded.fingerprint.is_some(),
+        };
+        Some(async move { Ok::<_, StoreError>((*kind, store.observe(&what).await?)) })
+    });
+    let states: BTreeMap<StoreKind, StoreState> = try_join_all(reads).await?.into_iter().collect();
+    Ok(plan.freshness(&states))
+}
+
+/// Takes the lease of every store that the plan writes to, Postgres first, so that two runs never wait
+/// for each other crosswise. What was taken is given back when a later one is not to be had.
+async fn take_leases(
+    stores: &Stores,
+    plan: &Plan,
+    options: &ApplyOptions,
+    events: &dyn Events,
+    cancel: &CancellationToken,
+) -> Result<Vec<(Arc<dyn Store>, Lease)>, StoreError> {
+    let deadline = options.lock_wait.map(|wait| Instant::now() + wait);
+    let holder = Holder { plan: plan.digest.hex(), ..options.holder.clone() };
+    let mut taken: Vec<(Arc<dyn Store>, Lease)> = Vec::new();
+    for kind in plan.decision.touched() {
+        let Some(store) = stores.get(kind) else { continue };
+        match take_lease(store, &options.lease_id, &holder, deadline, events, cancel).await {
+            Ok(lease) => {
+                events.emit(Event::LeaseTaken { store: kind, token: lease.token() });
+                taken.push((store.clone(), lease));
+            }
+            Err(error) => {
+                for (store, lease) in taken.iter().rev() {
+                    let _ = store.release(lease).await;
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(taken)
+}
+
+async fn take_lease(
+    store: &Arc<dyn Store>,
+    id: &str,
+    holder: &Holder,
+    deadline: Option<Instant>,
+    events: &dyn Events,
+    cancel: &CancellationToken,
+) -> Result<Lease, StoreError> {
+    let mut announced = false;
+    loop {
+        let error = match store.acquire(id, holder).await {
+            Ok(lease) => return Ok(lease),
+            Err(error) => error,
+        };
+        let StoreErrorKind::LeaseHeld(info) = &error.kind else { return Err(error) };
+        if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+            return Err(error);
+        }
+        if !announced {
+            let holder = info.holder.as_ref().map_or_else(|| "an earlier tool".to_owned(), ToString::to_string);
+            events.emit(Event::WaitingForLease { store: store.kind(), holder });
+            announced = true;
+        }
+        let pause = Duration::from_millis(rand::random_range(100..400));
+        if cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return Err(StoreError { kind: StoreErrorKind::Cancelled, ..error });
+        }
+    }
+}
+
+/// The walk over the graph of a plan's steps.
+struct Walk<'a> {
+    stores: &'a Stores,
+    plan: &'a Plan,
+    events: &'a dyn Events,
+    cancel: &'a CancellationToken,
+    heartbeat: &'a Heartbeat,
+}
+
+impl Walk<'_> {
+    async fn run(&self, mut done: BTreeSet<MigrationId>, parallelism: usize) -> Report<StoreError> {
+        let mut outcomes: BTreeMap<MigrationId, StepOutcome<StoreError>> =
+            done.iter().map(|id| (id.clone(), StepOutcome::AlreadyDone)).collect();
+        let mut started = done.clone();
+        let mut running = FuturesUnordered::new();
+        let mut failed = false;
+        loop {
+            if !failed && !self.cancel.is_cancelled() {
+                let ready: Vec<&Step> = self
+                    .plan
+                    .decision
+                    .ready(&done)
+                    .filter(|s| !started.contains(&s.id))
+                    .take(parallelism.saturating_sub(running.len()))
+                    .collect();
+                for step in ready {
+                    started.insert(step.id.clone());
+                    running.push(self.step(step));
+                }
+            }
+            let Some((id, outcome)) = running.next().await else { break };
+            match outcome {
+                Ok(figures) => {
+                    done.insert(id.clone());
+                    outcomes.insert(id, StepOutcome::Done(figures));
+                }
+                Err(error) => {
+                    failed = true;
+                    outcomes.insert(id, StepOutcome::Failed(error));
+                }
+            }
+        }
+        let steps = self.plan.decision.steps.iter().map(|step| StepReport {
+            id: step.id.clone(),
+            action: step.action.name(),
+            outcome: outcomes.remove(&step.id).unwrap_or(StepOutcome::NotStarted),
+        });
+        Report { plan: self.plan.digest, steps: steps.collect() }
+    }
+
+    async fn step(&self, step: &Step) -> (MigrationId, Result<Done, StoreError>) {
+        let action = step.action.name();
+        self.events.emit(Event::StepStarted { id: step.id.clone(), action });
+        let began = Instant::now();
+        let result = self.execute(step).await.map(|done| Done {
+            ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..done
+        });
+        match &result {
+            Ok(done) => self.events.emit(Event::StepFinished {
+                id: step.id.clone(),
+                action,
+                ms: done.ms,
+                changed: done.changed,
+            }),
+            Err(error) => self.events.emit(Event::StepFailed {
+                id: step.id.clone(),
+                action,
+                error: error.to_string(),
+                hint: error.hint(),
+            }),
+        }
+        (step.id.clone(), result)
+    }
+
+    async fn execute(&self, step: &Step) -> Result<Done, StoreError> {
+        let kind = step.id.store();
+        let missing = || StoreError {
+            store: kind,
+            address: "nowhere".to_owned(),
+            kind: StoreErrorKind::LeaseLost,
+        };
+        // Freshness refuses a plan that touches an unconfigured store, and every touched store has its
+        // lease by now; the error covers a caller that got past both.
+        let store = self.stores.get(kind).ok_or_else(missing)?;
+        let lease = self.heartbeat.lease(kind).ok_or_else(missing)?;
+        let run = Run { lease, plan: self.plan, events: self.events, cancel: self.cancel };
+        let error = match store.run(step, &run).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        // A lost lease cancels what runs: then the loss is the reason, not the cancellation.
+        let error = match (&error.kind, self.heartbeat.lost()) {
+            (StoreErrorKind::Cancelled, Some(lost)) => lost,
+            _ => error,
+        };
+        if !matches!(error.kind, StoreErrorKind::LeaseLost) {
+            // The failure itself is what counts; that it could not be written down changes nothing.
+            let _ = store.record_failure(step, &run, &error).await;
+        }
+        Err(error)
+    }
+}

@@ -1,0 +1,99 @@
+//! Verifies everything that is applied, in full.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::Stores;
+use crate::model::catalog::Catalog;
+use crate::model::checksum::Checksum;
+use crate::model::event::Events;
+use crate::model::graph::Graph;
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::state::ObservedState;
+use crate::model::verification::{Check, CheckOutcome};
+use crate::store::StoreError;
+
+/// Runs the verification of every applied migration, compares the schema with its pinned fingerprint,
+/// and checks that ledgers, files and lock file agree. Leaves no trace.
+///
+/// # Errors
+/// A store that cannot be read.
+pub async fn verify(
+    stores: &Stores,
+    catalog: &Catalog,
+    graph: &Graph,
+    observed: &ObservedState,
+    events: &dyn Events,
+) -> Result<Vec<Check>, StoreError> {
+    let applied = observed.applied();
+    let mut checks = vec![ledger_check(catalog, observed)];
+    checks.extend(lock_check(catalog, graph));
+    for id in graph.order(&applied) {
+        let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else { continue };
+        checks.extend(store.verify(migration, events).await?.checks);
+    }
+    checks.extend(fingerprint_check(catalog, observed, &applied));
+    Ok(checks)
+}
+
+/// Every ledger entry has its file, unchanged.
+fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
+    let mut check = Check::new(None, "ledgers and files agree", "entries");
+    for (id, entry) in observed.stores.values().flat_map(|s| &s.ledger) {
+        if entry.recorded().is_none() {
+            continue;
+        }
+        check.examined += 1;
+        match catalog.get(id) {
+            None => check.fail(format!("{id} is in the ledger, and no file defines it")),
+            Some(migration) if *migration.checksum() != entry.checksum => check.fail(format!(
+                "{id} was edited: the ledger has {}, {} has {}",
+                entry.checksum.short(),
+                migration.path(),
+                migration.checksum().short()
+            )),
+            Some(_) => {}
+        }
+    }
+    check
+}
+
+/// The files are as the lock file pins them.
+fn lock_check(catalog: &Catalog, graph: &Graph) -> Option<Check> {
+    let lock = catalog.lock()?;
+    let files: BTreeMap<MigrationId, BTreeMap<String, Checksum>> =
+        catalog.iter().map(|m| (m.id.clone(), m.files())).collect();
+    let mut check = Check::new(None, "files are as locked", "files");
+    check.examined = files.values().map(|f| f.len() as u64).sum();
+    for finding in lock.compare(&files, &graph.order(&catalog.ids())) {
+        check.fail(finding.to_string());
+    }
+    Some(check)
+}
+
+/// The real schema is the one that was pinned for what is applied.
+fn fingerprint_check(
+    catalog: &Catalog,
+    observed: &ObservedState,
+    applied: &BTreeSet<MigrationId>,
+) -> Option<Check> {
+    let schema = observed.stores.get(&StoreKind::Sql)?.schema.as_ref()?;
+    let applied: BTreeSet<MigrationId> =
+        applied.iter().filter(|id| id.store() == StoreKind::Sql).cloned().collect();
+    if applied.is_empty() {
+        return None;
+    }
+    let mut check = Check::new(None, "the schema has its pinned fingerprint", "objects");
+    match catalog.lock().and_then(|lock| lock.pin_for(&applied)) {
+        None => {
+            check.outcome = CheckOutcome::Unchecked;
+            check.findings.push("nothing pins this state; outpost migrate lock does".to_owned());
+        }
+        Some(pin) => {
+            check.examined = pin.objects.len() as u64;
+            for difference in pin.differences(schema) {
+                check.fail(difference.to_string());
+            }
+        }
+    }
+    Some(check)
+}

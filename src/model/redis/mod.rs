@@ -1,3 +1,4 @@
 //! Redis migrations: key patterns, value conversions and the declaration file.
 
+pub mod pattern;
 pub mod printable;

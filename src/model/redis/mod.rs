@@ -1,4 +1,5 @@
 //! Redis migrations: key patterns, value conversions and the declaration file.
 
+pub mod convert;
 pub mod pattern;
 pub mod printable;

@@ -124,10 +124,7 @@ pub struct RedisConfig {
 impl RedisConfig {
     /// What `${prefix}` stands for: the deployment id and a colon, or nothing.
     pub fn prefix(&self) -> String {
-        match &self.deployment_id {
-            Some(id) => format!("{id}:"),
-            None => String::new(),
-        }
+        plan::prefix(self.deployment_id.as_deref())
     }
 }
 

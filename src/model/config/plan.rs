@@ -1,6 +1,7 @@
 //! The part of the configuration that a plan's decision holds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,33 @@ pub struct PlanConfig {
     pub outpost_redis: bool,
     /// What adoption does with sources that have no counterpart; `None` when that is undecided.
     pub adopt_missing: Option<AdoptMissing>,
+}
+
+impl PlanConfig {
+    /// How long a statement in a transaction may wait for a lock; zero is no limit, and so is no Postgres.
+    pub fn lock_timeout(&self) -> Duration {
+        let limit = self.postgres.as_ref().map_or(0, |p| p.lock_timeout_ms);
+        Duration::from_millis(limit)
+    }
+
+    /// How long a statement in a transaction may run; zero is no limit, and so is no Postgres.
+    pub fn statement_timeout(&self) -> Duration {
+        let limit = self.postgres.as_ref().map_or(0, |p| p.statement_timeout_ms);
+        Duration::from_millis(limit)
+    }
+
+    /// What `${prefix}` stands for in Redis: the deployment id and a colon, or nothing.
+    pub fn prefix(&self) -> String {
+        prefix(
+            self.redis
+                .as_ref()
+                .and_then(|redis| redis.deployment_id.as_deref()),
+        )
+    }
+}
+
+pub(super) fn prefix(deployment_id: Option<&str>) -> String {
+    deployment_id.map_or_else(String::new, |id| format!("{id}:"))
 }
 
 /// The Postgres part of [`PlanConfig`].
@@ -53,8 +81,7 @@ pub struct PlanRedis {
 impl Config {
     /// The part of the configuration that belongs into a plan's decision.
     pub fn plan_relevant(&self) -> PlanConfig {
-        let millis =
-            |limit: std::time::Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         PlanConfig {
             postgres: self.postgres.as_ref().map(|postgres| PlanPostgres {
                 lock_timeout_ms: millis(postgres.lock_timeout),

@@ -622,7 +622,9 @@ fn the_part_for_plans_survives_a_round_trip_and_tells_changes() {
     let plan = config.plan_relevant();
     let json = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<PlanConfig>(&json).unwrap(), plan);
-    assert_eq!(plan.postgres.as_ref().unwrap().lock_timeout_ms, 2_000);
+    assert_eq!(plan.lock_timeout(), Duration::from_secs(2));
+    assert_eq!(plan.statement_timeout(), Duration::from_secs(600));
+    assert_eq!(plan.prefix(), "blue:");
     for (from, to) in [
         ("\"2s\"", "\"3s\""),
         ("\"10m\"", "\"11m\""),

@@ -17,5 +17,11 @@
 //! Imports run one way: `cli -> render, engine -> store -> model`. `tests/layering.rs` holds us to it.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod engine;
 pub mod model;
+pub mod plan_file;
+pub mod render;
 pub mod sandbox;
+pub mod source;
+pub mod store;

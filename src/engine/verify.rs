@@ -1,10 +1,9 @@
 //! Verifies everything that is applied, in full.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
-use crate::model::checksum::Checksum;
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
@@ -60,8 +59,7 @@ fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
 /// The files are as the lock file pins them.
 fn lock_check(catalog: &Catalog, graph: &Graph) -> Option<Check> {
     let lock = catalog.lock()?;
-    let files: BTreeMap<MigrationId, BTreeMap<String, Checksum>> =
-        catalog.iter().map(|m| (m.id.clone(), m.files())).collect();
+    let files = catalog.files();
     let mut check = Check::new(None, "files are as locked", "files");
     check.examined = files.values().map(|f| f.len() as u64).sum();
     for finding in lock.compare(&files, &graph.order(&catalog.ids())) {

@@ -99,6 +99,20 @@ pub enum LockFinding {
 }
 
 impl Lock {
+    /// A lock that pins nothing.
+    pub fn empty() -> Self {
+        Self { format: LOCK_FORMAT, postgres: None, migrations: Vec::new() }
+    }
+
+    /// The text of the lock file.
+    ///
+    /// # Errors
+    /// What the encoder says.
+    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
+        let body = toml::to_string_pretty(self)?;
+        Ok(format!("# Written by `outpost migrate lock`. Commit it; do not edit it.\n\n{body}"))
+    }
+
     /// Reads a lock file.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::model::checksum::Checksum;
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::redis::declaration::Declaration;
-use crate::model::sql::{Script, SyntaxProblem};
+use crate::model::config::PlanConfig;
+use crate::model::redis::declaration::{Declaration, DeclarationError};
+use crate::model::sql::{Script, ScriptError, SyntaxProblem};
 
 /// One unit of change to one store.
 #[derive(Debug, Clone)]
@@ -50,13 +51,26 @@ pub struct SqlFile {
     pub path: String,
     /// Of the file as it is on disk, before `${name}` is substituted.
     pub checksum: Checksum,
-    /// The text after substitution.
+    /// The text as it is on disk: the ledger keeps a down's, so that it can be reverted without the folder.
     pub text: String,
     /// Directives and statements.
     pub script: Script,
 }
 
 impl SqlFile {
+    /// Reads one file; `path` is its place below the schema folder.
+    ///
+    /// # Errors
+    /// What [`Script::parse_with_vars`] refuses.
+    pub fn parse(path: &str, text: &str, vars: &BTreeMap<String, String>) -> Result<Self, ScriptError> {
+        Ok(Self {
+            path: path.to_owned(),
+            checksum: Checksum::of_content(text),
+            text: text.to_owned(),
+            script: Script::parse_with_vars(path, text, vars)?,
+        })
+    }
+
     /// What the parser could not read, unless the file says `parse = false`.
     pub fn syntax_problem(&self) -> Option<&SyntaxProblem> {
         self.script
@@ -91,6 +105,21 @@ pub struct RedisMigration {
     pub text: String,
     /// The declaration with `${prefix}` and `${name}` filled in.
     pub declaration: Declaration,
+}
+
+impl RedisMigration {
+    /// Reads one file; `path` is its place below the schema folder.
+    ///
+    /// # Errors
+    /// What [`Declaration::parse`] refuses.
+    pub fn parse(path: &str, text: &str, config: &PlanConfig) -> Result<Self, DeclarationError> {
+        Ok(Self {
+            path: path.to_owned(),
+            checksum: Checksum::of_content(text),
+            text: text.to_owned(),
+            declaration: Declaration::parse(path, text, config)?,
+        })
+    }
 }
 
 impl Migration {

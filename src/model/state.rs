@@ -288,6 +288,8 @@ pub struct SchemaObjects {
     pub definitions: BTreeMap<String, String>,
     /// Those of `definitions` that belong to partitions attached to a partitioned table.
     pub partitions: BTreeSet<String>,
+    /// The server's major version, which has a say in how definitions are worded.
+    pub server_major: Option<u32>,
 }
 
 impl SchemaObjects {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::model::catalog::Catalog;
-use crate::model::config::AheadPolicy;
+use crate::model::config::Ahead;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::state::{Doing, GolangVersion, LedgerStatus, ObservedState};
 
@@ -191,7 +191,7 @@ pub struct Gate {
     pub unknown: Option<GolangVersion>,
     /// What a database that is ahead means here.
     #[serde(skip)]
-    pub policy: AheadPolicy,
+    pub policy: Ahead,
 }
 
 impl Gate {
@@ -201,7 +201,7 @@ impl Gate {
         statuses: &[MigrationStatus],
         catalog: &Catalog,
         observed: &ObservedState,
-        policy: AheadPolicy,
+        policy: Ahead,
     ) -> Self {
         Self {
             version: version.to_owned(),
@@ -216,7 +216,12 @@ impl Gate {
     pub fn open(&self) -> bool {
         self.blocking.is_empty()
             && !self.unknown.is_some_and(|row| row.dirty)
-            && (!self.is_ahead() || self.policy != AheadPolicy::Refuse)
+            && (!self.is_ahead() || self.policy != Ahead::Refuse)
+    }
+
+    /// Whether the user is to be told that the database is ahead.
+    pub fn warns(&self) -> bool {
+        self.is_ahead() && self.policy == Ahead::Warn
     }
 
     /// Whether anything is in place that the desired version does not hold.

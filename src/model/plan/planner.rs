@@ -733,7 +733,7 @@ fn refuse_syntax(file: &SqlFile) -> Result<(), PlanError> {
         None => Ok(()),
         Some(problem) => Err(PlanError::Syntax {
             file: problem.file.clone(),
-            line: problem.line,
+            line: u32::try_from(problem.line).unwrap_or(u32::MAX),
             message: problem.message.clone(),
         }),
     }

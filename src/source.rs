@@ -10,7 +10,7 @@ use crate::model::config::{Config, ConfigError, PlanConfig, SchemaConfig};
 use crate::model::id::{IdError, MigrationId, StoreKind};
 use crate::model::lock::{Lock, LockError};
 use crate::model::migration::{Content, Migration, RedisMigration, SqlFile, SqlMigration};
-use crate::model::redis::declaration::{Declaration, DeclarationError};
+use crate::model::redis::declaration::DeclarationError;
 use crate::model::sql::ScriptError;
 use crate::model::versions::{Versions, VersionsError};
 
@@ -139,7 +139,11 @@ pub fn folder_of(config: &Path) -> PathBuf {
 /// A file that is not there or cannot be read; what [`Config::parse`] refuses.
 pub fn config(path: &Path) -> Result<Config, SourceError> {
     let text = config_text(path)?;
-    Ok(Config::parse(&path.display().to_string(), &text, &environment)?)
+    Ok(Config::parse(
+        &path.display().to_string(),
+        &text,
+        &environment,
+    )?)
 }
 
 /// Reads the `[schema]` section alone, for commands that connect to nothing.
@@ -148,7 +152,11 @@ pub fn config(path: &Path) -> Result<Config, SourceError> {
 /// As [`config`].
 pub fn schema_config(path: &Path) -> Result<SchemaConfig, SourceError> {
     let text = config_text(path)?;
-    Ok(SchemaConfig::parse(&path.display().to_string(), &text, &environment)?)
+    Ok(SchemaConfig::parse(
+        &path.display().to_string(),
+        &text,
+        &environment,
+    )?)
 }
 
 fn config_text(path: &Path) -> Result<String, SourceError> {
@@ -262,13 +270,21 @@ fn sql_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>, 
         let path = format!("sql/{name}");
         let stem = name.strip_suffix(".sql").unwrap_or(&name);
         let Some((base, purpose)) = stem.rsplit_once('.') else {
-            return Err(SourceError::FileName { path, expected: ENDINGS });
+            return Err(SourceError::FileName {
+                path,
+                expected: ENDINGS,
+            });
         };
         if !["up", "down", "verify", "cleanup"].contains(&purpose) {
-            return Err(SourceError::FileName { path, expected: ENDINGS });
+            return Err(SourceError::FileName {
+                path,
+                expected: ENDINGS,
+            });
         }
-        let id = MigrationId::new(StoreKind::Sql, base)
-            .map_err(|source| SourceError::Id { path: path.clone(), source })?;
+        let id = MigrationId::new(StoreKind::Sql, base).map_err(|source| SourceError::Id {
+            path: path.clone(),
+            source,
+        })?;
         let text = read_text(&folder.join(&path))?;
         let file = SqlFile::parse(&path, &text, &config.vars)?;
         let entry = files.entry(id).or_default();
@@ -281,7 +297,16 @@ fn sql_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>, 
     }
     let mut previous: Option<MigrationId> = None;
     let mut migrations = Vec::new();
-    for (id, SqlFiles { up, down, verify, cleanup }) in files {
+    for (
+        id,
+        SqlFiles {
+            up,
+            down,
+            verify,
+            cleanup,
+        },
+    ) in files
+    {
         let Some(up) = up else {
             let orphan = [down, verify, cleanup].into_iter().flatten().next();
             return Err(SourceError::WithoutUp {
@@ -290,8 +315,11 @@ fn sql_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>, 
             });
         };
         let directives = &up.script.directives;
-        let mut requires: BTreeSet<MigrationId> =
-            previous.replace(id.clone()).filter(|_| !directives.root).into_iter().collect();
+        let mut requires: BTreeSet<MigrationId> = previous
+            .replace(id.clone())
+            .filter(|_| !directives.root)
+            .into_iter()
+            .collect();
         for text in &directives.requires {
             requires.insert(text.parse().map_err(|source| SourceError::Requires {
                 path: up.path.clone(),
@@ -303,7 +331,12 @@ fn sql_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>, 
             id,
             description: directives.description.clone(),
             requires,
-            content: Content::Sql(Box::new(SqlMigration { up, down, verify, cleanup })),
+            content: Content::Sql(Box::new(SqlMigration {
+                up,
+                down,
+                verify,
+                cleanup,
+            })),
         });
     }
     Ok(migrations)
@@ -314,16 +347,21 @@ fn redis_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>
     for name in names_in(&folder.join("redis"), ".toml")? {
         let path = format!("redis/{name}");
         let stem = name.strip_suffix(".toml").unwrap_or(&name);
-        let id = MigrationId::new(StoreKind::Redis, stem)
-            .map_err(|source| SourceError::Id { path: path.clone(), source })?;
+        let id = MigrationId::new(StoreKind::Redis, stem).map_err(|source| SourceError::Id {
+            path: path.clone(),
+            source,
+        })?;
         let text = read_text(&folder.join(&path))?;
         files.insert(id, RedisMigration::parse(&path, &text, config)?);
     }
     let mut previous: Option<MigrationId> = None;
     let mut migrations = Vec::new();
     for (id, redis) in files {
-        let mut requires: BTreeSet<MigrationId> =
-            previous.replace(id.clone()).filter(|_| !redis.declaration.root).into_iter().collect();
+        let mut requires: BTreeSet<MigrationId> = previous
+            .replace(id.clone())
+            .filter(|_| !redis.declaration.root)
+            .into_iter()
+            .collect();
         requires.extend(redis.declaration.requires.iter().cloned());
         migrations.push(Migration {
             id,
@@ -335,11 +373,16 @@ fn redis_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>
     Ok(migrations)
 }
 
-fn refuse_duplicate_numbers<'a>(ids: impl Iterator<Item = &'a MigrationId>) -> Result<(), SourceError> {
+fn refuse_duplicate_numbers<'a>(
+    ids: impl Iterator<Item = &'a MigrationId>,
+) -> Result<(), SourceError> {
     let mut seen: BTreeMap<(StoreKind, u64), &MigrationId> = BTreeMap::new();
     for id in ids {
         if let Some(first) = seen.insert((id.store(), id.number()), id) {
-            return Err(SourceError::DuplicateNumber { first: first.clone(), second: id.clone() });
+            return Err(SourceError::DuplicateNumber {
+                first: first.clone(),
+                second: id.clone(),
+            });
         }
     }
     Ok(())
@@ -348,7 +391,10 @@ fn refuse_duplicate_numbers<'a>(ids: impl Iterator<Item = &'a MigrationId>) -> R
 /// The names in a folder that end in `ending`, sorted; none for a folder that is not there. Hidden files
 /// are what editors leave.
 fn names_in(folder: &Path, ending: &str) -> Result<BTreeSet<String>, SourceError> {
-    let io = |source| SourceError::Io { path: folder.to_owned(), source };
+    let io = |source| SourceError::Io {
+        path: folder.to_owned(),
+        source,
+    };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -359,7 +405,10 @@ fn names_in(folder: &Path, ending: &str) -> Result<BTreeSet<String>, SourceError
         let name = entry.map_err(io)?.file_name();
         let Some(name) = name.to_str() else {
             let path = folder.join(&name).display().to_string();
-            return Err(SourceError::FileName { path, expected: " in UTF-8" });
+            return Err(SourceError::FileName {
+                path,
+                expected: " in UTF-8",
+            });
         };
         if name.ends_with(ending) && !name.starts_with('.') {
             names.insert(name.to_owned());
@@ -371,14 +420,18 @@ fn names_in(folder: &Path, ending: &str) -> Result<BTreeSet<String>, SourceError
 fn optional_text(path: &Path) -> Result<Option<String>, SourceError> {
     match read_text(path) {
         Ok(text) => Ok(Some(text)),
-        Err(SourceError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(SourceError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
 
 fn read_text(path: &Path) -> Result<String, SourceError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| SourceError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
     String::from_utf8(bytes).map_err(|e| SourceError::NotText {
         path: path.to_owned(),
         at: e.utf8_error().valid_up_to(),

@@ -76,7 +76,10 @@ pub async fn replay(
         allow_lossy: false,
         revert_unknown: false,
         // Earlier tools have no part in a throwaway database.
-        config: PlanConfig { golang_migrate: None, ..config },
+        config: PlanConfig {
+            golang_migrate: None,
+            ..config
+        },
     };
     for pin in &mut lock.migrations {
         if pin.id.store() != StoreKind::Sql {
@@ -84,25 +87,41 @@ pub async fn replay(
         }
         desired.ids.insert(pin.id.clone());
         let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
-        let plan = Plan::new(plan(&sql, &sql_graph, &observed, &desired)?, Evidence::default())?;
+        let plan = Plan::new(
+            plan(&sql, &sql_graph, &observed, &desired)?,
+            Evidence::default(),
+        )?;
         let options = ApplyOptions {
             holder: holder.clone(),
             lease_id: format!("replay of {}", pin.id),
             parallelism: 1,
             lock_wait: None,
         };
-        let applied = apply(&stores, &plan, &options, &NoEvents, &CancellationToken::new()).await?;
+        let applied = apply(
+            &stores,
+            &plan,
+            &options,
+            &NoEvents,
+            &CancellationToken::new(),
+        )
+        .await?;
         if let Applied::Ran(report) = applied {
-            let failed = report.steps.into_iter().find_map(|step| match step.outcome {
-                StepOutcome::Failed(error) => Some(error),
-                _ => None,
-            });
+            let failed = report
+                .steps
+                .into_iter()
+                .find_map(|step| match step.outcome {
+                    StepOutcome::Failed(error) => Some(error),
+                    _ => None,
+                });
             if let Some(error) = failed {
                 return Err(error.into());
             }
         }
         let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
-        let schema = observed.stores.get(&StoreKind::Sql).and_then(|s| s.schema.as_ref());
+        let schema = observed
+            .stores
+            .get(&StoreKind::Sql)
+            .and_then(|s| s.schema.as_ref());
         lock.postgres = schema.and_then(|s| s.server_major);
         pin.objects = schema.map(|s| s.digests()).unwrap_or_default();
     }
@@ -116,10 +135,18 @@ pub fn unreplayed_lock(catalog: &Catalog, graph: &Graph) -> Lock {
         .into_iter()
         .filter_map(|id| {
             let files = catalog.get(&id)?.files();
-            Some(LockedMigration { id, files, objects: BTreeMap::new() })
+            Some(LockedMigration {
+                id,
+                files,
+                objects: BTreeMap::new(),
+            })
         })
         .collect();
-    Lock { format: LOCK_FORMAT, postgres: None, migrations }
+    Lock {
+        format: LOCK_FORMAT,
+        postgres: None,
+        migrations,
+    }
 }
 
 fn sql_alone(catalog: &Catalog) -> Catalog {

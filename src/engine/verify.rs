@@ -27,7 +27,9 @@ pub async fn verify(
     let mut checks = vec![ledger_check(catalog, observed)];
     checks.extend(lock_check(catalog, graph));
     for id in graph.order(&applied) {
-        let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else { continue };
+        let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else {
+            continue;
+        };
         checks.extend(store.verify(migration, events).await?.checks);
     }
     checks.extend(fingerprint_check(catalog, observed, &applied));
@@ -75,8 +77,11 @@ fn fingerprint_check(
     applied: &BTreeSet<MigrationId>,
 ) -> Option<Check> {
     let schema = observed.stores.get(&StoreKind::Sql)?.schema.as_ref()?;
-    let applied: BTreeSet<MigrationId> =
-        applied.iter().filter(|id| id.store() == StoreKind::Sql).cloned().collect();
+    let applied: BTreeSet<MigrationId> = applied
+        .iter()
+        .filter(|id| id.store() == StoreKind::Sql)
+        .cloned()
+        .collect();
     if applied.is_empty() {
         return None;
     }
@@ -84,7 +89,9 @@ fn fingerprint_check(
     match catalog.lock().and_then(|lock| lock.pin_for(&applied)) {
         None => {
             check.outcome = CheckOutcome::Unchecked;
-            check.findings.push("nothing pins this state; outpost migrate lock does".to_owned());
+            check
+                .findings
+                .push("nothing pins this state; outpost migrate lock does".to_owned());
         }
         Some(pin) => {
             check.examined = pin.objects.len() as u64;

@@ -18,8 +18,16 @@ pub struct Catalog {
 
 impl Catalog {
     /// Puts the parts together; the graph checks what they say of one another.
-    pub fn new(migrations: BTreeMap<MigrationId, Migration>, versions: Versions, lock: Option<Lock>) -> Self {
-        Self { migrations, versions, lock }
+    pub fn new(
+        migrations: BTreeMap<MigrationId, Migration>,
+        versions: Versions,
+        lock: Option<Lock>,
+    ) -> Self {
+        Self {
+            migrations,
+            versions,
+            lock,
+        }
     }
 
     /// The same catalog with another lock file, or none.
@@ -59,7 +67,9 @@ impl Catalog {
 
     /// The marker names that earlier tools use for these migrations.
     pub fn markers(&self) -> Vec<String> {
-        self.iter().filter_map(|m| m.compat_name().map(str::to_owned)).collect()
+        self.iter()
+            .filter_map(|m| m.compat_name().map(str::to_owned))
+            .collect()
     }
 
     /// Every file of every migration, with its checksum.
@@ -70,7 +80,12 @@ impl Catalog {
     /// Every object that the folder owns at some point, as the lock file names them.
     pub fn owned_objects(&self) -> Option<BTreeSet<String>> {
         let lock = self.lock.as_ref()?;
-        Some(lock.migrations.iter().flat_map(|m| m.objects.keys().cloned()).collect())
+        Some(
+            lock.migrations
+                .iter()
+                .flat_map(|m| m.objects.keys().cloned())
+                .collect(),
+        )
     }
 
     /// Whether it holds no migration at all.

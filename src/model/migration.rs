@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::checksum::Checksum;
-use crate::model::id::{MigrationId, StoreKind};
 use crate::model::config::PlanConfig;
+use crate::model::id::{MigrationId, StoreKind};
 use crate::model::redis::declaration::{Declaration, DeclarationError};
 use crate::model::sql::{Script, ScriptError, SyntaxProblem};
 
@@ -62,7 +62,11 @@ impl SqlFile {
     ///
     /// # Errors
     /// What [`Script::parse_with_vars`] refuses.
-    pub fn parse(path: &str, text: &str, vars: &BTreeMap<String, String>) -> Result<Self, ScriptError> {
+    pub fn parse(
+        path: &str,
+        text: &str,
+        vars: &BTreeMap<String, String>,
+    ) -> Result<Self, ScriptError> {
         Ok(Self {
             path: path.to_owned(),
             checksum: Checksum::of_content(text),
@@ -149,11 +153,16 @@ impl Migration {
     pub fn files(&self) -> BTreeMap<String, Checksum> {
         match &self.content {
             Content::Redis(redis) => [(redis.path.clone(), redis.checksum.clone())].into(),
-            Content::Sql(sql) => [Some(&sql.up), sql.down.as_ref(), sql.verify.as_ref(), sql.cleanup.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(|file| (file.path.clone(), file.checksum.clone()))
-                .collect(),
+            Content::Sql(sql) => [
+                Some(&sql.up),
+                sql.down.as_ref(),
+                sql.verify.as_ref(),
+                sql.cleanup.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|file| (file.path.clone(), file.checksum.clone()))
+            .collect(),
         }
     }
 
@@ -168,7 +177,9 @@ impl Migration {
     /// Why this migration has no reverse, or `None` if it has one.
     pub fn irreversible(&self) -> Option<String> {
         match &self.content {
-            Content::Sql(sql) if sql.down.is_none() => Some(format!("{} has no .down.sql", self.id)),
+            Content::Sql(sql) if sql.down.is_none() => {
+                Some(format!("{} has no .down.sql", self.id))
+            }
             Content::Sql(_) => None,
             Content::Redis(redis) => redis.declaration.irreversible(),
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::{PatternError, PatternErrorKind};
 use super::token::{Token, Tokens, Variables};
-use super::{Captures, Pattern};
+use super::{Captures, Part, Pattern};
 
 /// A text whose `<name>` stand for what a pattern captured. `<name..>` means the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,56 @@ impl Template {
             }
         }
         Ok(expanded)
+    }
+
+    /// The texts that the template can become, as a pattern: each capture is of the class that it has in
+    /// `source`. `None` where two captures touch, which a pattern cannot say, or one is not in `source`.
+    pub fn as_pattern(&self, source: &Pattern) -> Option<Pattern> {
+        let mut parts = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        let mut shortest = 0;
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(bytes) => {
+                    shortest += bytes.len();
+                    parts.push(Part::Literal(bytes.clone()));
+                }
+                Piece::Capture { .. } if matches!(parts.last(), Some(Part::Capture { .. })) => {
+                    return None;
+                }
+                Piece::Capture { name, .. } => {
+                    let declared = source.names.iter().position(|known| known == name)?;
+                    let class = source.parts.iter().find_map(|part| match part {
+                        Part::Capture { slot, class } if *slot == declared => Some(*class),
+                        _ => None,
+                    })?;
+                    shortest += class.shortest();
+                    let slot = names
+                        .iter()
+                        .position(|known| known == name)
+                        .unwrap_or_else(|| {
+                            names.push(name.clone());
+                            names.len() - 1
+                        });
+                    parts.push(Part::Capture { slot, class });
+                }
+            }
+        }
+        let captures = parts
+            .iter()
+            .filter(|part| matches!(part, Part::Capture { .. }))
+            .count();
+        if captures > super::MAX_CAPTURES {
+            return None;
+        }
+        let repeats = captures > names.len();
+        Some(Pattern {
+            source: self.source.clone(),
+            parts,
+            names,
+            repeats,
+            shortest,
+        })
     }
 
     fn lacks(&self, name: &str, column: usize, known: Vec<String>) -> PatternError {

@@ -237,12 +237,6 @@ pub(super) fn next(migrations: &[MigrationStatus]) -> Option<String> {
             edited.id
         ));
     }
-    if let Some(unconfigured) = first(|s| *s == Status::Unconfigured) {
-        return Some(format!(
-            "{} is desired, but its store is not configured in outpost.toml",
-            unconfigured.id
-        ));
-    }
     first(|s| {
         matches!(
             s,

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn u34_steps_have_bars_and_leave_plain_lines() {
+    fn running_steps_have_bars_and_finished_ones_leave_plain_lines() {
         let tape = Tape::default();
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(tape.clone()), 255);
         let progress = Progress::new(target, Style::plain(100));

@@ -114,8 +114,8 @@ fn look(status: &Status) -> Look {
         Status::Applied { .. } => Look::InPlace,
         Status::Pending => Look::Add,
         Status::Unadopted => Look::Adopt,
-        Status::Skipped { .. } | Status::Unwanted => Look::Off,
-        Status::Ahead | Status::Unconfigured => Look::Caution,
+        Status::Skipped { .. } | Status::Unwanted | Status::Unconfigured => Look::Off,
+        Status::Ahead => Look::Caution,
         Status::Interrupted { .. } | Status::Dirty | Status::Edited => Look::Trouble,
     }
 }

@@ -91,6 +91,18 @@ impl<'a> PlanView<'a> {
             .map(|(kind, store)| (*kind, database(&store.identity)))
     }
 
+    /// What the plan leaves out, and why.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let ids = &self.plan.decision.left_out;
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        (!ids.is_empty()).then(|| {
+            format!(
+                "left out, since outpost.toml does not configure their store: {}",
+                names.join(", ")
+            )
+        })
+    }
+
     pub(super) fn summary(&self) -> Summary {
         let mut sum = Summary::default();
         for view in self.steps() {

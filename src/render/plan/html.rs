@@ -63,6 +63,9 @@ pub fn plan_html(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
             html(&view.summary_line())
         );
     }
+    if let Some(words) = view.left_out() {
+        let _ = writeln!(page, "<p class=\"warning\">{}</p>", html(&words));
+    }
     page.push_str("<table>\n");
     for (kind, database) in view.databases() {
         let _ = writeln!(page, "<tr><td>{kind}</td><td>{}</td></tr>", html(&database));

@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use crate::model::id::StoreKind;
 use crate::model::plan::{
-    Action, KeyCounts, PlannedStatement, Purpose, RecordedStatus, Resolution, Step, StepContent,
-    TableSize, Warning,
+    Action, PlannedStatement, Purpose, RecordedStatus, Resolution, Step, StepContent, WarningKind,
 };
 use crate::model::state::StoreIdentity;
 use crate::render::json;
@@ -24,6 +23,8 @@ struct PlanJson<'a> {
     tool: &'a str,
     databases: Vec<DatabaseJson<'a>>,
     vars: &'a BTreeMap<String, String>,
+    /// Migrations of the version whose store is not configured.
+    left_out: BTreeSet<String>,
     summary: Summary,
     steps: Vec<StepJson<'a>>,
     file: Option<&'a str>,
@@ -67,9 +68,33 @@ struct StepJson<'a> {
     out_of_order: bool,
     sql: Option<SqlJson<'a>>,
     redis: Option<RedisJson<'a>>,
-    tables: &'a [TableSize],
-    keys: Option<&'a KeyCounts>,
-    warnings: &'a [Warning],
+    tables: Vec<TableJson<'a>>,
+    keys: Option<KeysJson>,
+    warnings: Vec<WarningJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct TableJson<'a> {
+    table: &'a str,
+    /// Estimated; null where the table was never analysed.
+    rows: Option<u64>,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct KeysJson {
+    in_scope: u64,
+    to_do: u64,
+    done: u64,
+    ignored: u64,
+    extra_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct WarningJson<'a> {
+    kind: WarningKind,
+    line: Option<u32>,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -117,6 +142,7 @@ pub fn plan_json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
             tool: &view.plan.evidence.tool,
             databases: databases(view),
             vars: &decision.config.vars,
+            left_out: decision.left_out.iter().map(ToString::to_string).collect(),
             summary: view.summary(),
             steps: view.steps().map(|step| step_json(&step)).collect(),
             file: view.file,
@@ -235,9 +261,33 @@ fn step_json<'a>(view: &StepView<'a>) -> StepJson<'a> {
         out_of_order: step.out_of_order,
         sql,
         redis,
-        tables: &view.evidence.tables,
-        keys: view.evidence.keys.as_ref(),
-        warnings: &view.evidence.warnings,
+        tables: view
+            .evidence
+            .tables
+            .iter()
+            .map(|t| TableJson {
+                table: &t.table,
+                rows: t.rows,
+                bytes: t.bytes,
+            })
+            .collect(),
+        keys: view.evidence.keys.as_ref().map(|k| KeysJson {
+            in_scope: k.in_scope,
+            to_do: k.to_do,
+            done: k.done,
+            ignored: k.ignored,
+            extra_bytes: k.extra_bytes,
+        }),
+        warnings: view
+            .evidence
+            .warnings
+            .iter()
+            .map(|w| WarningJson {
+                kind: w.kind,
+                line: w.line,
+                message: &w.message,
+            })
+            .collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::render::plan::PlanView;
 use crate::render::plan::facts::{StepView, warning_words};
-use crate::render::text::{block, markdown};
+use crate::render::text::{block, cut, markdown};
 use crate::render::units::{count, counted_len};
 
 /// GitHub takes comments of 65,536 characters at most. Counted here in bytes, which are never fewer.
@@ -17,6 +17,9 @@ const RESERVE: usize = 4096;
 /// Warnings that are listed in front; every step has its own again.
 const WARNINGS: usize = 20;
 
+/// Columns for the names of migrations whose store is not configured.
+const LEFT_OUT: usize = 1000;
+
 /// Writes a plan as Markdown: a table of the steps, the warnings, each step's content folded away, the
 /// digest and the commands. What does not fit into a comment is left out, and named.
 ///
@@ -24,7 +27,10 @@ const WARNINGS: usize = 20;
 /// What `out` says.
 pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
     if view.plan.decision.is_empty() {
-        return writeln!(out, "{}", markdown(&view.nothing()));
+        let left_out = view
+            .left_out()
+            .map_or_else(String::new, |words| format!(" ({})", markdown(&words)));
+        return writeln!(out, "{}{left_out}", markdown(&view.nothing()));
     }
     let mut text = head(view);
     let end = tail(view);
@@ -51,6 +57,9 @@ fn head(view: &PlanView<'_>) -> String {
     let mut text = format!("### {}\n\n", markdown(&view.title()));
     for (kind, database) in view.databases() {
         let _ = writeln!(text, "- {kind}: {}", markdown(&database));
+    }
+    if let Some(words) = view.left_out() {
+        let _ = writeln!(text, "- {}", cut(&markdown(&words), LEFT_OUT));
     }
     let _ = writeln!(text, "\n**{}**\n", markdown(&view.summary_line()));
     text

@@ -30,12 +30,14 @@ pub fn plan(
     detail: Detail,
 ) -> io::Result<()> {
     if view.plan.decision.is_empty() {
-        return writeln!(out, "{}", line(&view.nothing()));
+        writeln!(out, "{}", line(&view.nothing()))?;
+        return left_out(out, style, view);
     }
     writeln!(out, "{}", style.paint(Tone::Strong, &line(&view.title())))?;
     for (kind, database) in view.databases() {
         writeln!(out, "  {kind:<5}  {}", line(&database))?;
     }
+    left_out(out, style, view)?;
     for step in view.steps() {
         writeln!(out)?;
         heading(out, style, &step)?;
@@ -56,6 +58,15 @@ pub fn plan(
         writeln!(out, "  {}", line(&command))?;
     }
     Ok(())
+}
+
+fn left_out(out: &mut dyn Write, style: Style, view: &PlanView<'_>) -> io::Result<()> {
+    let Some(words) = view.left_out() else {
+        return Ok(());
+    };
+    wrapped(&line(&words), style.room(2))
+        .into_iter()
+        .try_for_each(|text| writeln!(out, "  {}", style.paint(Tone::Caution, &text)))
 }
 
 /// The colour of an action.

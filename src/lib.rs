@@ -2,6 +2,7 @@
 pub mod engine;
 pub mod model;
 pub mod plan_file;
+pub mod render;
 pub mod sandbox;
 pub mod source;
 pub mod store;

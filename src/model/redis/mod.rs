@@ -1,4 +1,7 @@
 //! Redis migrations: key patterns, value conversions and the declaration file.
 
 pub mod convert;
+pub mod declaration;
+pub mod op;
 pub mod pattern;
+pub mod printable;

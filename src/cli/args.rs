@@ -1,0 +1,119 @@
+//! Arguments that several commands share, and the rule that a long option may have one dash.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Arguments of every command.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Globals {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "outpost.toml", env = "OUTPOST_CONFIG")]
+    pub(super) config: PathBuf,
+
+    /// When to colour the output; NO_COLOR is obeyed
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Colour,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How a reading command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// For programs; has a format_version
+    Json,
+}
+
+/// Which of the two stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnlyStore {
+    /// Postgres
+    Sql,
+    /// Redis
+    Redis,
+}
+
+impl From<OnlyStore> for crate::model::id::StoreKind {
+    fn from(only: OnlyStore) -> Self {
+        match only {
+            OnlyStore::Sql => Self::Sql,
+            OnlyStore::Redis => Self::Redis,
+        }
+    }
+}
+
+/// Turns `-out` into `--out` for every long option that any command has, up to a bare `--`: what follows
+/// that belongs to another program.
+pub(super) fn with_two_dashes(
+    command: &clap::Command,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Vec<OsString> {
+    let known = long_options(command);
+    let mut ours = true;
+    arguments
+        .into_iter()
+        .map(|argument| {
+            ours &= argument != "--";
+            let long = argument.to_str().filter(|_| ours).and_then(|text| {
+                let name = text.strip_prefix('-').filter(|rest| !rest.starts_with('-') && rest.len() > 1)?;
+                let bare = name.split_once('=').map_or(name, |(bare, _)| bare);
+                known.contains(bare).then(|| OsString::from(format!("--{name}")))
+            });
+            long.unwrap_or(argument)
+        })
+        .collect()
+}
+
+fn long_options(command: &clap::Command) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> =
+        command.get_arguments().filter_map(|a| a.get_long()).map(str::to_owned).collect();
+    names.extend(["help".to_owned(), "version".to_owned()]);
+    for sub in command.get_subcommands() {
+        names.extend(long_options(sub));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn rewritten(arguments: &[&str]) -> Vec<String> {
+        with_two_dashes(&super::super::Cli::command(), arguments.iter().map(OsString::from))
+            .into_iter()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_long_option_may_have_one_dash() {
+        for (given, expected) in [
+            (vec!["plan", "-out", "plan.bin"], vec!["plan", "--out", "plan.bin"]),
+            (vec!["plan", "-out=plan.bin"], vec!["plan", "--out=plan.bin"]),
+            (vec!["plan", "--out", "plan.bin"], vec!["plan", "--out", "plan.bin"]),
+            (vec!["plan", "-detailed-exitcode"], vec!["plan", "--detailed-exitcode"]),
+            (vec!["-help"], vec!["--help"]),
+            (vec!["-h", "-", "-5"], vec!["-h", "-", "-5"]),
+            (vec!["serve", "--", "server", "-out"], vec!["serve", "--", "server", "-out"]),
+            (vec!["plan", "-unknown"], vec!["plan", "-unknown"]),
+        ] {
+            assert_eq!(rewritten(&given), expected);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What commands need before they can do anything: the project, the stores, the runtime.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::args::Globals;
+use crate::cli::error::CliError;
+use crate::engine::{self, Depth, Stores};
+use crate::model::catalog::Catalog;
+use crate::model::config::Config;
+use crate::model::graph::Graph;
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lease::Holder;
+use crate::model::plan::Desired;
+use crate::model::state::ObservedState;
+use crate::source;
+use crate::store::postgres::PostgresStore;
+use crate::store::redis::RedisStore;
+
+/// A project: its configuration and its schema folder, read and checked.
+pub(super) struct Project {
+    pub(super) config: Config,
+    pub(super) catalog: Catalog,
+    pub(super) graph: Graph,
+    pub(super) stores: Stores,
+}
+
+impl Project {
+    /// Reads `outpost.toml` and the schema folder. Connects to nothing yet.
+    pub(super) fn load(globals: &Globals) -> Result<Self, CliError> {
+        let folder = source::folder_of(&globals.config);
+        let config = source::config(&globals.config)?;
+        let relevant = config.plan_relevant();
+        let catalog = source::catalog(&folder.join(&config.schema.path), &relevant)?;
+        let graph = Graph::new(&catalog)?;
+        source::check_versions(&catalog)?;
+        let stores = stores(&config, &folder)?;
+        Ok(Self { config, catalog, graph, stores })
+    }
+
+    /// What the user wants: the version named here, or the one that outpost.toml declares.
+    pub(super) fn desired(&self, to: Option<&str>) -> Result<Desired, CliError> {
+        let version = to.unwrap_or(&self.config.schema.version);
+        let ids = self.catalog.versions().resolve(version, &self.catalog.ids())?;
+        Ok(Desired {
+            version: version.to_owned(),
+            ids,
+            only: None,
+            accept_edits: false,
+            allow_lossy: false,
+            revert_unknown: false,
+            config: self.config.plan_relevant(),
+        })
+    }
+
+    /// The desired migrations and all that they require.
+    pub(super) fn desired_ids(&self, desired: &Desired) -> BTreeSet<MigrationId> {
+        self.graph.with_requirements(&desired.ids)
+    }
+
+    /// Observes the stores.
+    pub(super) async fn observe(&self, depth: Depth) -> Result<ObservedState, CliError> {
+        Ok(engine::observe(&self.stores, &self.catalog, &self.config.plan_relevant(), depth).await?)
+    }
+}
+
+fn stores(config: &Config, folder: &Path) -> Result<Stores, CliError> {
+    let mut stores = Stores::new();
+    let golang = config.compat.golang_migrate.clone();
+    if let Some(postgres) = &config.postgres {
+        stores = stores.with(Arc::new(PostgresStore::new(postgres, golang, folder)?));
+    }
+    if let Some(redis) = &config.redis {
+        stores = stores.with(Arc::new(RedisStore::new(redis, &config.plan_relevant(), folder)?));
+    }
+    Ok(stores)
+}
+
+/// Runs a command's asynchronous part.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?
+        .block_on(work)
+}
+
+/// Who runs this process.
+pub(super) fn holder() -> Holder {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name);
+    let host = nix::unistd::gethostname()
+        .map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
+    Holder { user, host, pid: std::process::id(), plan: String::new() }
+}
+
+/// Reads a duration such as `60s`, for clap.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    crate::model::duration::parse_duration(text).map_err(|e| e.to_string())
+}
+
+/// The name of a store for people.
+pub(super) fn store_name(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Sql => "Postgres",
+        StoreKind::Redis => "Redis",
+    }
+}

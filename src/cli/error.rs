@@ -1,0 +1,124 @@
+//! Every error that ends a command, what to do about it, and its exit code.
+
+use std::path::PathBuf;
+
+use crate::cli::exit::Exit;
+use crate::engine::{ApplyError, ReplayError};
+use crate::model::codec::CodecError;
+use crate::model::config::ConfigError;
+use crate::model::graph::GraphError;
+use crate::model::id::IdError;
+use crate::model::plan::PlanError;
+use crate::model::versions::VersionsError;
+use crate::plan_file::PlanFileError;
+use crate::sandbox::SandboxError;
+use crate::source::SourceError;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why a command ended without doing what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Versions(#[from] VersionsError),
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(transparent)]
+    Id(#[from] IdError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    PlanFile(#[from] PlanFileError),
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("there is nobody to ask: standard input is not a terminal")]
+    NobodyToAsk,
+    #[error("not confirmed; nothing was changed")]
+    Declined,
+    #[error("cannot read the answer: {0}")]
+    Prompt(std::io::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    #[error("cannot start the runtime: {0}")]
+    Runtime(std::io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Write(std::io::Error),
+    /// The reader of standard output has gone away.
+    #[error("the reader of standard output has gone away")]
+    BrokenPipe,
+    #[error("cannot run {command}: {source}")]
+    Command { command: String, source: std::io::Error },
+    #[error("{0}")]
+    Usage(String),
+    #[error("{path} cannot be written: {source}", path = path.display())]
+    CannotWrite { path: PathBuf, source: std::io::Error },
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    #[error("{store} is held by nobody: there is nothing to unlock")]
+    NotLocked { store: String },
+    #[error("no store's lease has the id {0}")]
+    UnknownLease(String),
+    #[error("the lease {id} is alive: {holder} renewed it within the last 15 seconds")]
+    LeaseAlive { id: String, holder: String },
+    #[error("the plan has digest {found}, not {expected}")]
+    OtherDigest { expected: String, found: String },
+}
+
+impl CliError {
+    /// A failed write to stdout.
+    pub(super) fn from_write(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Write(error) }
+    }
+
+    /// What to do next.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Source(e) => e.hint(),
+            Self::Config(e) => e.hint(),
+            Self::Versions(e) => e.hint(),
+            Self::Graph(e) => e.hint(),
+            Self::Id(e) => e.hint(),
+            Self::Plan(e) => e.hint(),
+            Self::PlanFile(e) => e.hint(),
+            Self::Codec(e) => e.hint(),
+            Self::Store(e) | Self::Apply(ApplyError::Store(e)) => e.hint(),
+            Self::Apply(ApplyError::Stale(_)) => {
+                Some("nothing was changed; plan again and have the new plan reviewed: outpost migrate plan -out FILE".to_owned())
+            }
+            Self::Replay(e) => e.hint(),
+            Self::Sandbox(e) => e.hint(),
+            Self::NobodyToAsk => Some("pass --yes to go ahead without a question".to_owned()),
+            Self::Command { .. } => Some("check that the program is installed and on PATH".to_owned()),
+            Self::Exists(_) => Some("choose another name".to_owned()),
+            Self::UnknownLease(_) => Some("outpost migrate unlock shows the leases and their ids".to_owned()),
+            Self::LeaseAlive { .. } => Some("stop that run first; --force breaks its lease all the same, and it will then stop without writing anything more".to_owned()),
+            Self::OtherDigest { .. } => Some("apply the plan that was reviewed, or have this one reviewed".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The exit code.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Apply(ApplyError::Stale(_)) => Exit::Stale,
+            Self::Store(e) | Self::Apply(ApplyError::Store(e)) => match e.kind {
+                StoreErrorKind::LeaseHeld(_) => Exit::LeaseHeld,
+                StoreErrorKind::Unverified { .. } => Exit::Unverified,
+                _ => Exit::Error,
+            },
+            _ => Exit::Error,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line: arguments, streams, prompts and exit codes. One file a command.
+
+mod args;
+mod completions;
+mod context;
+mod error;
+mod exit;
+mod interrupt;
+mod migrate;
+mod output;
+mod prompt;
+mod sandbox;
+mod serve;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub use exit::Exit;
+
+use args::Globals;
+use error::CliError;
+use output::Output;
+
+/// Migrates Postgres and Redis together, by reviewed plans.
+///
+/// Declare the desired schema version in outpost.toml. `plan` shows how to get there and saves it,
+/// `apply` executes exactly what was saved, `serve` starts your application only when nothing is pending.
+#[derive(Debug, Parser)]
+#[command(name = "outpost", version, about, long_about, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at, plan and apply migrations
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
+    Serve(serve::Serve),
+    Sandbox(sandbox::Sandbox),
+    Completions(completions::Completions),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or nothing to do
+  1    error
+  2    plan -detailed-exitcode found changes
+  3    migrations are pending (serve, list --exit-code)
+  4    the plan is stale
+  5    somebody else holds the lease
+  6    verification failed
+  64   wrong usage
+  130  interrupted (143 by SIGTERM)
+
+Long options may be written with one dash or two: -out plan.bin and --out plan.bin are the same.";
+
+/// Parses the arguments, runs the command, says what went wrong, and gives the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = args::with_two_dashes(&Cli::command(), arguments);
+    let parsed = Cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for and go to stdout; everything else is wrong usage.
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let output = Output::new(&cli.globals);
+    let outcome = match cli.command {
+        Command::Migrate(command) => command.run(&cli.globals, &output),
+        Command::Serve(command) => command.run(&cli.globals, &output),
+        Command::Sandbox(command) => command.run(),
+        Command::Completions(command) => command.run(&mut Cli::command()),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(CliError::BrokenPipe) => Exit::Done.into(),
+        Err(error) => {
+            output.error(&error);
+            error.exit().into()
+        }
+    }
+}

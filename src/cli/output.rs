@@ -1,0 +1,66 @@
+//! The streams, and what is known about them.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use crate::cli::args::{Colour, Globals};
+use crate::cli::error::CliError;
+use crate::render::Style;
+
+/// The streams of the process: data goes to stdout; progress, prompts, hints and errors to stderr.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    stdout: Style,
+    stderr: Style,
+}
+
+impl Output {
+    pub(super) fn new(globals: &Globals) -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = |terminal: bool| match globals.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && !no_colour,
+        };
+        let width = |terminal: &console::Term| usize::from(terminal.size_checked().map_or(100, |(_, columns)| columns));
+        Self {
+            stdout: Style {
+                colour: colour(std::io::stdout().is_terminal()),
+                width: width(&console::Term::stdout()),
+            },
+            stderr: Style {
+                colour: colour(std::io::stderr().is_terminal()),
+                width: width(&console::Term::stderr()),
+            },
+        }
+    }
+
+    /// Writes a screen to stdout. A reader that has gone away, such as `head`, is no error.
+    pub(super) fn print(
+        &self,
+        screen: impl FnOnce(&mut dyn std::io::Write, Style) -> std::io::Result<()>,
+    ) -> Result<(), CliError> {
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        screen(&mut out, self.stdout).and_then(|()| out.flush()).map_err(CliError::from_write)
+    }
+
+    /// Writes a screen to stderr. What cannot be said there cannot be said anywhere.
+    pub(super) fn tell(&self, screen: impl FnOnce(&mut dyn std::io::Write, Style) -> std::io::Result<()>) {
+        let mut err = std::io::stderr().lock();
+        let _ = screen(&mut err, self.stderr).and_then(|()| err.flush());
+    }
+
+    /// Says what went wrong and what to do next.
+    pub(super) fn error(&self, error: &CliError) {
+        self.tell(|out, style| crate::render::error(out, style, &error.to_string(), error.hint().as_deref()));
+    }
+
+    /// Whether a person sees stderr.
+    pub(super) fn live(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// How stderr is drawn.
+    pub(super) fn stderr_style(&self) -> Style {
+        self.stderr
+    }
+}

@@ -1,0 +1,104 @@
+//! Conversions that do not stand, and values that do not fit.
+
+use super::Format;
+use crate::model::redis::pattern::nearest;
+use crate::model::redis::printable::printable;
+
+/// A conversion that was declared wrongly.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// No form has this name.
+    #[error("no value format is called `{}`; there are {}", printable(.name.as_bytes()), known.join(", "))]
+    UnknownFormat {
+        /// The name as declared.
+        name: String,
+        /// The names there are.
+        known: Vec<&'static str>,
+    },
+    /// The two forms do not convert into each other.
+    #[error("{from} does not convert to {to}; from {from} there is: {}", supported.join(", "))]
+    Unsupported {
+        /// The old form.
+        from: Format,
+        /// The new form.
+        to: Format,
+        /// What the old form converts to, as declared.
+        supported: Vec<String>,
+    },
+    /// A text edit without exactly one of `prefix`, `suffix` and `replace` with `with`.
+    #[error(
+        "a text edit is one of {{ prefix = \"…\" }}, {{ suffix = \"…\" }} and {{ replace = \"…\", with = \"…\" }}"
+    )]
+    MalformedEdit,
+    /// A text edit that adds or looks for nothing.
+    #[error("the edit {edit} has an empty text, so every value would always be done")]
+    EmptyEdit {
+        /// The edit.
+        edit: Format,
+    },
+    /// A text edit with a control character, which no value of the text form holds.
+    #[error("the edit {edit} holds a control character, which text does not")]
+    NotText {
+        /// The edit.
+        edit: Format,
+    },
+    /// A replacement that holds what it replaces.
+    #[error("the edit {edit} puts in what it replaces, so no value would ever be done")]
+    Endless {
+        /// The edit.
+        edit: Format,
+    },
+}
+
+impl ConvertError {
+    /// What to do next, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        let Self::UnknownFormat { name, known } = self else {
+            return None;
+        };
+        let nearest = nearest(name, known.iter().copied())?;
+        Some(format!("did you mean `{nearest}`?"))
+    }
+}
+
+/// Why a value is in neither form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// Its spelling is of neither form.
+    #[error("it is neither {from} nor {to}")]
+    Unreadable {
+        /// The old form.
+        from: Format,
+        /// The new form.
+        to: Format,
+    },
+    /// It is spelled like RFC 3339, but names no moment: a 30 February, a 25th hour, a leap second
+    /// that is not the last of a month.
+    #[error("it is written like RFC 3339, but there is no such date, time or offset")]
+    NoSuchTime,
+    /// It is a time outside the years 0000 to 9999, or an integer beyond 64 bits.
+    #[error("it is outside the range of {form}")]
+    OutOfRange {
+        /// The form whose range it leaves.
+        form: Format,
+    },
+    /// It is a number with a fraction, and the new form has none.
+    #[error("it has a fraction, which {to} cannot hold")]
+    Fraction {
+        /// The new form.
+        to: Format,
+    },
+    /// What it would become does not read as the new form, but as the old one or as nothing.
+    #[error(
+        "converted to {to} it could not be told from {from}, so a second pass would change it again"
+    )]
+    Unstable {
+        /// The old form.
+        from: Format,
+        /// The new form.
+        to: Format,
+    },
+}

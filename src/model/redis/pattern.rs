@@ -1,1 +1,0 @@
-//! Key patterns with captures.

@@ -100,6 +100,18 @@ pub(super) fn target(
     Ok(Target { config, tls, files, shown, database })
 }
 
+/// The hosts of an address, each with its port; none where the driver does not understand it.
+pub(super) fn hosts(url: &str) -> Vec<String> {
+    let Ok(config) = take_out(url).0.parse::<Config>() else { return Vec::new() };
+    let ports = config.get_ports();
+    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+    let shown = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
+        Host::Tcp(name) => format!("{name}:{}", port(index)),
+        Host::Unix(path) => format!("{}:{}", path.display(), port(index)),
+    });
+    shown.collect()
+}
+
 const TAKEN: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "passfile"];
 
 /// The address without the parameters that the driver refuses, and those that matter to us.

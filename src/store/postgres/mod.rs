@@ -22,6 +22,7 @@ mod tls;
 mod transaction;
 mod verify;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ use async_trait::async_trait;
 use self::address::Target;
 use self::session::Session;
 use super::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
-use crate::model::config::{PlanConfig, PostgresConfig};
+use crate::model::config::{Endpoint, PlanConfig, PostgresConfig, StoreAddress, TlsFiles};
 use crate::model::event::Events;
 use crate::model::history::HistoryEntry;
 use crate::model::id::StoreKind;
@@ -37,6 +38,7 @@ use crate::model::lease::{Holder, LeaseInfo};
 use crate::model::migration::Migration;
 use crate::model::plan::{Step, StepContent, StepEvidence};
 use crate::model::report::Done;
+use crate::model::secret::Secret;
 use crate::model::state::StoreState;
 use crate::model::verification::Verification;
 
@@ -68,34 +70,56 @@ impl std::fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
-    /// The database of the configuration; `golang_table` is golang-migrate's, where it is kept up.
+    /// The database of the configuration. `golang_table` is golang-migrate's, where it is kept up; files
+    /// for TLS are relative to `folder`, that of outpost.toml.
     ///
-    /// Passwords that are not in the address come from `PGPASSWORD`, `PGPASSFILE` or `~/.pgpass`; `env`
-    /// looks environment variables up. Nothing connects yet.
+    /// A password that is not in the address comes from `PGPASSWORD`, `PGPASSFILE` or `~/.pgpass`. Nothing
+    /// connects yet.
     ///
     /// # Errors
     /// [`StoreErrorKind::Unreachable`] or [`StoreErrorKind::Tls`] where the address makes no sense. No
     /// error of this store ever holds the address's password.
     pub fn new(
         config: &PostgresConfig,
-        golang_table: Option<&str>,
-        env: &dyn Fn(&str) -> Option<String>,
+        golang_table: Option<String>,
+        folder: &Path,
     ) -> Result<Self, StoreError> {
-        let shown = config.endpoint.address.to_string();
-        let read = |endpoint| {
-            address::target(endpoint, &config.tls, env).map_err(|kind| errors::at(&shown, kind))
+        let below = |file: &Option<PathBuf>| file.as_ref().map(|file| folder.join(file));
+        let files = TlsFiles {
+            ca: below(&config.tls.ca),
+            cert: below(&config.tls.cert),
+            key: below(&config.tls.key),
         };
-        let target = read(&config.endpoint)?;
-        let direct = config.direct.as_ref().map(read).transpose()?;
-        Ok(Self {
+        let target = read(&config.endpoint, &files)?;
+        let direct = config.direct.as_ref().map(|direct| read(direct, &files)).transpose()?;
+        Ok(Self::from_targets(target, direct, golang_table))
+    }
+
+    /// The database of an address alone, such as a throwaway server's; golang-migrate is not looked at.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::new`].
+    pub fn at(url: &str) -> Result<Self, StoreError> {
+        let address = StoreAddress {
+            store: StoreKind::Sql,
+            hosts: address::hosts(url),
+            database: None,
+            user: None,
+        };
+        let endpoint = Endpoint { url: Secret::new(url), address };
+        Ok(Self::from_targets(read(&endpoint, &TlsFiles::default())?, None, None))
+    }
+
+    fn from_targets(target: Target, direct: Option<Target>, golang_table: Option<String>) -> Self {
+        Self {
             shown: target.shown.clone(),
             target,
             direct,
-            golang_table: golang_table.map(str::to_owned),
+            golang_table,
             attempts: ATTEMPTS,
             first_pause: FIRST_PAUSE,
             raising: tokio::sync::Mutex::new(()),
-        })
+        }
     }
 
     /// Sets how often a transaction that meets a passing conflict is tried in all (at least once), and
@@ -128,6 +152,12 @@ impl PostgresStore {
         session.rows(&begin).await.map_err(|e| session.error(doing, &e))?;
         Ok(session)
     }
+}
+
+fn read(endpoint: &Endpoint, files: &TlsFiles) -> Result<Target, StoreError> {
+    let env = |name: &str| std::env::var(name).ok();
+    address::target(endpoint, files, &env)
+        .map_err(|kind| errors::at(&endpoint.address.hosts.join(", "), kind))
 }
 
 #[async_trait]

@@ -73,5 +73,10 @@ async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObj
             definitions.insert(object, definition);
         }
     }
-    Ok(SchemaObjects { definitions, partitions })
+    let version = session
+        .rows("select current_setting('server_version_num')::int / 10000")
+        .await
+        .map_err(|e| session.error("reading the server's version", &e))?;
+    let server_major = version.into_iter().flatten().next().flatten().and_then(|v| v.parse().ok());
+    Ok(SchemaObjects { definitions, partitions, server_major })
 }

@@ -36,8 +36,12 @@ impl PlanFileError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { doing: "read", .. } => Some("make the plan first: outpost migrate plan -out FILE".to_owned()),
-            Self::Io { .. } => Some("nothing was changed: an older file of that name is still whole".to_owned()),
+            Self::Io { doing: "read", .. } => {
+                Some("make the plan first: outpost migrate plan -out FILE".to_owned())
+            }
+            Self::Io { .. } => {
+                Some("nothing was changed: an older file of that name is still whole".to_owned())
+            }
             Self::Folder(_) => Some("name a file in it".to_owned()),
             Self::Content { source, .. } => source.hint(),
         }
@@ -49,7 +53,11 @@ impl PlanFileError {
 /// # Errors
 /// A file that is not there, is a folder, cannot be read, or is no plan.
 pub fn read(path: &Path) -> Result<Plan, PlanFileError> {
-    let io = |source| PlanFileError::Io { doing: "read", path: path.to_owned(), source };
+    let io = |source| PlanFileError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    };
     let file = std::fs::File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if metadata.is_dir() {
@@ -57,8 +65,13 @@ pub fn read(path: &Path) -> Result<Plan, PlanFileError> {
     }
     let mut bytes = Vec::new();
     // A device or a pipe has no length to check first; more than the largest plan is never read.
-    file.take(MAX_PAYLOAD + 1024).read_to_end(&mut bytes).map_err(io)?;
-    Plan::decode(&bytes).map_err(|source| PlanFileError::Content { path: path.to_owned(), source })
+    file.take(MAX_PAYLOAD + 1024)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
+    Plan::decode(&bytes).map_err(|source| PlanFileError::Content {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Writes a plan file, readable by its owner alone. The file appears whole or not at all: a full disk
@@ -70,18 +83,28 @@ pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
     if path.is_dir() {
         return Err(PlanFileError::Folder(path.to_owned()));
     }
-    let bytes = plan
-        .encode()
-        .map_err(|source| PlanFileError::Content { path: path.to_owned(), source })?;
-    let io = |source| PlanFileError::Io { doing: "write", path: path.to_owned(), source };
+    let bytes = plan.encode().map_err(|source| PlanFileError::Content {
+        path: path.to_owned(),
+        source,
+    })?;
+    let io = |source| PlanFileError::Io {
+        doing: "write",
+        path: path.to_owned(),
+        source,
+    };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     // A temporary file is created with mode 0600, and keeps it when it is renamed into place.
-    let mut file = tempfile::Builder::new().prefix(".outpost-plan-").tempfile_in(folder).map_err(io)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".outpost-plan-")
+        .tempfile_in(folder)
+        .map_err(io)?;
     file.write_all(&bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|e| io(e.error))?;
-    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(io)
+    std::fs::File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(io)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::exit::Exit;
-use crate::engine::ApplyError;
+use crate::engine::{ApplyError, ReplayError};
 use crate::model::codec::CodecError;
 use crate::model::config::ConfigError;
 use crate::model::graph::GraphError;
@@ -38,6 +38,8 @@ pub(super) enum CliError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("there is nobody to ask: standard input is not a terminal")]
@@ -94,6 +96,7 @@ impl CliError {
             Self::Apply(ApplyError::Stale(_)) => {
                 Some("nothing was changed; plan again and have the new plan reviewed: outpost migrate plan -out FILE".to_owned())
             }
+            Self::Replay(e) => e.hint(),
             Self::Sandbox(e) => e.hint(),
             Self::NobodyToAsk => Some("pass --yes to go ahead without a question".to_owned()),
             Self::Command { .. } => Some("check that the program is installed and on PATH".to_owned()),

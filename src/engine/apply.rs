@@ -101,9 +101,15 @@ async fn run(
         steps: plan.decision.steps.len(),
         already_done: already_done.len(),
     });
-    let report = Walk { stores, plan, events, cancel, heartbeat }
-        .run(already_done, options.parallelism.max(1))
-        .await;
+    let report = Walk {
+        stores,
+        plan,
+        events,
+        cancel,
+        heartbeat,
+    }
+    .run(already_done, options.parallelism.max(1))
+    .await;
     events.emit(Event::RunFinished {
         done: report.done(),
         failed: report.failed(),
@@ -114,14 +120,18 @@ async fn run(
 
 /// Reads the stores that the plan names and compares them with what it was made from.
 async fn compare(stores: &Stores, plan: &Plan) -> Result<Freshness, StoreError> {
-    let reads = plan.decision.recorded.iter().filter_map(|(kind, recorded)| {
-        let store = stores.get(*kind)?;
-        let what = Observe {
-            markers: plan.decision.markers.clone(),
-            schema: recorded.fingerprint.is_some(),
-        };
-        Some(async move { Ok::<_, StoreError>((*kind, store.observe(&what).await?)) })
-    });
+    let reads = plan
+        .decision
+        .recorded
+        .iter()
+        .filter_map(|(kind, recorded)| {
+            let store = stores.get(*kind)?;
+            let what = Observe {
+                markers: plan.decision.markers.clone(),
+                schema: recorded.fingerprint.is_some(),
+            };
+            Some(async move { Ok::<_, StoreError>((*kind, store.observe(&what).await?)) })
+        });
     let states: BTreeMap<StoreKind, StoreState> = try_join_all(reads).await?.into_iter().collect();
     Ok(plan.freshness(&states))
 }
@@ -136,13 +146,21 @@ async fn take_leases(
     cancel: &CancellationToken,
 ) -> Result<Vec<(Arc<dyn Store>, Lease)>, StoreError> {
     let deadline = options.lock_wait.map(|wait| Instant::now() + wait);
-    let holder = Holder { plan: plan.digest.hex(), ..options.holder.clone() };
+    let holder = Holder {
+        plan: plan.digest.hex(),
+        ..options.holder.clone()
+    };
     let mut taken: Vec<(Arc<dyn Store>, Lease)> = Vec::new();
     for kind in plan.decision.touched() {
-        let Some(store) = stores.get(kind) else { continue };
+        let Some(store) = stores.get(kind) else {
+            continue;
+        };
         match take_lease(store, &options.lease_id, &holder, deadline, events, cancel).await {
             Ok(lease) => {
-                events.emit(Event::LeaseTaken { store: kind, token: lease.token() });
+                events.emit(Event::LeaseTaken {
+                    store: kind,
+                    token: lease.token(),
+                });
                 taken.push((store.clone(), lease));
             }
             Err(error) => {
@@ -170,18 +188,33 @@ async fn take_lease(
             Ok(lease) => return Ok(lease),
             Err(error) => error,
         };
-        let StoreErrorKind::LeaseHeld(info) = &error.kind else { return Err(error) };
+        let StoreErrorKind::LeaseHeld(info) = &error.kind else {
+            return Err(error);
+        };
         if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
             return Err(error);
         }
         if !announced {
-            let holder = info.holder.as_ref().map_or_else(|| "an earlier tool".to_owned(), ToString::to_string);
-            events.emit(Event::WaitingForLease { store: store.kind(), holder });
+            let holder = info
+                .holder
+                .as_ref()
+                .map_or_else(|| "an earlier tool".to_owned(), ToString::to_string);
+            events.emit(Event::WaitingForLease {
+                store: store.kind(),
+                holder,
+            });
             announced = true;
         }
         let pause = Duration::from_millis(rand::random_range(100..400));
-        if cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return Err(StoreError { kind: StoreErrorKind::Cancelled, ..error });
+        if cancel
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
+            return Err(StoreError {
+                kind: StoreErrorKind::Cancelled,
+                ..error
+            });
         }
     }
 }
@@ -197,8 +230,10 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn run(&self, mut done: BTreeSet<MigrationId>, parallelism: usize) -> Report<StoreError> {
-        let mut outcomes: BTreeMap<MigrationId, StepOutcome<StoreError>> =
-            done.iter().map(|id| (id.clone(), StepOutcome::AlreadyDone)).collect();
+        let mut outcomes: BTreeMap<MigrationId, StepOutcome<StoreError>> = done
+            .iter()
+            .map(|id| (id.clone(), StepOutcome::AlreadyDone))
+            .collect();
         let mut started = done.clone();
         let mut running = FuturesUnordered::new();
         let mut failed = false;
@@ -208,6 +243,7 @@ impl Walk<'_> {
                     .plan
                     .decision
                     .ready(&done)
+                    .into_iter()
                     .filter(|s| !started.contains(&s.id))
                     .take(parallelism.saturating_sub(running.len()))
                     .collect();
@@ -216,7 +252,9 @@ impl Walk<'_> {
                     running.push(self.step(step));
                 }
             }
-            let Some((id, outcome)) = running.next().await else { break };
+            let Some((id, outcome)) = running.next().await else {
+                break;
+            };
             match outcome {
                 Ok(figures) => {
                     done.insert(id.clone());
@@ -233,12 +271,18 @@ impl Walk<'_> {
             action: step.action.name(),
             outcome: outcomes.remove(&step.id).unwrap_or(StepOutcome::NotStarted),
         });
-        Report { plan: self.plan.digest, steps: steps.collect() }
+        Report {
+            plan: self.plan.digest,
+            steps: steps.collect(),
+        }
     }
 
     async fn step(&self, step: &Step) -> (MigrationId, Result<Done, StoreError>) {
         let action = step.action.name();
-        self.events.emit(Event::StepStarted { id: step.id.clone(), action });
+        self.events.emit(Event::StepStarted {
+            id: step.id.clone(),
+            action,
+        });
         let began = Instant::now();
         let result = self.execute(step).await.map(|done| Done {
             ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -272,7 +316,12 @@ impl Walk<'_> {
         // lease by now; the error covers a caller that got past both.
         let store = self.stores.get(kind).ok_or_else(missing)?;
         let lease = self.heartbeat.lease(kind).ok_or_else(missing)?;
-        let run = Run { lease, plan: self.plan, events: self.events, cancel: self.cancel };
+        let run = Run {
+            lease,
+            plan: self.plan,
+            events: self.events,
+            cancel: self.cancel,
+        };
         let error = match store.run(step, &run).await {
             Ok(done) => return Ok(done),
             Err(error) => error,

@@ -30,12 +30,20 @@ impl Heartbeat {
                 tokio::spawn(stop.clone().run_until_cancelled_owned(beat).map_to_unit())
             })
             .collect();
-        Self { leases, stop, lost, tasks }
+        Self {
+            leases,
+            stop,
+            lost,
+            tasks,
+        }
     }
 
     /// The lease of a store.
     pub(super) fn lease(&self, store: crate::model::id::StoreKind) -> Option<&Lease> {
-        self.leases.iter().find(|(s, _)| s.kind() == store).map(|(_, lease)| lease)
+        self.leases
+            .iter()
+            .find(|(s, _)| s.kind() == store)
+            .map(|(_, lease)| lease)
     }
 
     /// Why a lease was lost, if one was.

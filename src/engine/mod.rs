@@ -5,6 +5,7 @@ mod apply;
 mod estimate;
 mod heartbeat;
 mod observe;
+mod replay;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use apply::{Applied, ApplyError, ApplyOptions, apply};
 pub use estimate::estimate;
 pub use observe::{Depth, observe};
+pub use replay::{ReplayError, replay, unreplayed_lock};
 pub use verify::verify;
 
 use crate::model::id::StoreKind;

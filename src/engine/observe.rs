@@ -34,14 +34,21 @@ pub async fn observe(
     config: &PlanConfig,
     depth: Depth,
 ) -> Result<ObservedState, StoreError> {
-    let what = Observe { markers: catalog.markers(), schema: depth == Depth::Full };
+    let what = Observe {
+        markers: catalog.markers(),
+        schema: depth == Depth::Full,
+    };
     let reads = stores.iter().map(|(kind, store)| {
         let what = &what;
         async move { Ok::<_, StoreError>((kind, store.observe(what).await?)) }
     });
-    let mut observed = ObservedState { stores: try_join_all(reads).await?.into_iter().collect() };
+    let mut observed = ObservedState {
+        stores: try_join_all(reads).await?.into_iter().collect(),
+    };
     for migration in catalog.iter() {
-        let Content::Redis(redis) = &migration.content else { continue };
+        let Content::Redis(redis) = &migration.content else {
+            continue;
+        };
         let reason = redis.declaration.not_applicable(config);
         if let (Some(reason), Some(state)) = (reason, observed.stores.get_mut(&StoreKind::Redis)) {
             state.not_applicable.insert(migration.id.clone(), reason);
@@ -67,8 +74,14 @@ async fn proofs(
     let mut proofs = BTreeMap::new();
     let sql = SqlEvidence::gather(catalog, observed, &claimed);
     for id in &claimed {
-        let (Some(migration), Some(store)) = (catalog.get(id), stores.get(id.store())) else { continue };
-        if let Some(proof) = sql.as_ref().filter(|_| id.store() == StoreKind::Sql).map(SqlEvidence::proof) {
+        let (Some(migration), Some(store)) = (catalog.get(id), stores.get(id.store())) else {
+            continue;
+        };
+        if let Some(proof) = sql
+            .as_ref()
+            .filter(|_| id.store() == StoreKind::Sql)
+            .map(SqlEvidence::proof)
+        {
             proofs.insert(id.clone(), proof);
             continue;
         }
@@ -88,34 +101,54 @@ struct SqlEvidence<'a> {
 }
 
 impl<'a> SqlEvidence<'a> {
-    fn gather(catalog: &'a Catalog, observed: &ObservedState, claimed: &BTreeSet<MigrationId>) -> Option<Self> {
+    fn gather(
+        catalog: &'a Catalog,
+        observed: &ObservedState,
+        claimed: &BTreeSet<MigrationId>,
+    ) -> Option<Self> {
         let mut in_place = observed.applied();
         in_place.extend(claimed.iter().cloned());
         in_place.retain(|id| id.store() == StoreKind::Sql);
         let pin = catalog.lock()?.pin_for(&in_place)?;
         let schema = observed.stores.get(&StoreKind::Sql)?.schema.as_ref()?;
-        Some(Self { pin, differences: pin.differences(schema) })
+        Some(Self {
+            pin,
+            differences: pin.differences(schema),
+        })
     }
 
     fn proof(&self) -> Proof {
         if self.differences.is_empty() {
-            return Proof::Proven(format!("the schema has the fingerprint pinned for {}", self.pin.id));
+            return Proof::Proven(format!(
+                "the schema has the fingerprint pinned for {}",
+                self.pin.id
+            ));
         }
         Proof::Disproven(self.differences.iter().map(ToString::to_string).collect())
     }
 }
 
 fn judge(migration: &Migration, verification: Verification) -> Proof {
-    let failed: Vec<String> =
-        verification.checks.iter().filter(|c| c.failed()).flat_map(findings).collect();
+    let failed: Vec<String> = verification
+        .checks
+        .iter()
+        .filter(|c| c.failed())
+        .flat_map(findings)
+        .collect();
     if !failed.is_empty() {
         return Proof::Disproven(failed);
     }
     if verification.sources_left > 0 {
-        return Proof::SourcesLeft { count: verification.sources_left, samples: verification.samples };
+        return Proof::SourcesLeft {
+            count: verification.sources_left,
+            samples: verification.samples,
+        };
     }
-    let passed: Vec<&Check> =
-        verification.checks.iter().filter(|c| c.outcome == CheckOutcome::Passed).collect();
+    let passed: Vec<&Check> = verification
+        .checks
+        .iter()
+        .filter(|c| c.outcome == CheckOutcome::Passed)
+        .collect();
     if passed.is_empty() {
         return Proof::Nothing;
     }
@@ -127,8 +160,11 @@ fn judge(migration: &Migration, verification: Verification) -> Proof {
 }
 
 fn findings(check: &Check) -> Vec<String> {
-    let mut words: Vec<String> =
-        check.findings.iter().map(|finding| format!("{}: {finding}", check.name)).collect();
+    let mut words: Vec<String> = check
+        .findings
+        .iter()
+        .map(|finding| format!("{}: {finding}", check.name))
+        .collect();
     let more = check.found.saturating_sub(check.findings.len() as u64);
     if more > 0 {
         words.push(format!("{}: and {more} more", check.name));
@@ -140,18 +176,25 @@ fn findings(check: &Check) -> Vec<String> {
 fn dirty(catalog: &Catalog, observed: &ObservedState) -> Option<(MigrationId, Proof)> {
     let state = observed.stores.get(&StoreKind::Sql)?;
     let version = state.legacy.dirty_at()?;
-    let id = catalog.ids_of(StoreKind::Sql).find(|id| id.number() == version)?;
+    let id = catalog
+        .ids_of(StoreKind::Sql)
+        .find(|id| id.number() == version)?;
     let schema: &SchemaObjects = state.schema.as_ref()?;
     let pin = catalog.lock()?.get(id)?;
     let differences = pin.differences(schema);
     if differences.is_empty() {
         return Some((
             id.clone(),
-            Proof::Proven(format!("the schema has the fingerprint pinned for {id}: all of it is in place")),
+            Proof::Proven(format!(
+                "the schema has the fingerprint pinned for {id}: all of it is in place"
+            )),
         ));
     }
     let in_place = pin.objects.len() - differences.len();
-    let mut found = vec![format!("{in_place} of {} objects are as they are after {id}", pin.objects.len())];
+    let mut found = vec![format!(
+        "{in_place} of {} objects are as they are after {id}",
+        pin.objects.len()
+    )];
     found.extend(differences.iter().map(ToString::to_string));
     Some((id.clone(), Proof::Disproven(found)))
 }

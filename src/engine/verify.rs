@@ -1,10 +1,9 @@
 //! Verifies everything that is applied, in full.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
-use crate::model::checksum::Checksum;
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
@@ -28,7 +27,9 @@ pub async fn verify(
     let mut checks = vec![ledger_check(catalog, observed)];
     checks.extend(lock_check(catalog, graph));
     for id in graph.order(&applied) {
-        let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else { continue };
+        let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else {
+            continue;
+        };
         checks.extend(store.verify(migration, events).await?.checks);
     }
     checks.extend(fingerprint_check(catalog, observed, &applied));
@@ -60,8 +61,7 @@ fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
 /// The files are as the lock file pins them.
 fn lock_check(catalog: &Catalog, graph: &Graph) -> Option<Check> {
     let lock = catalog.lock()?;
-    let files: BTreeMap<MigrationId, BTreeMap<String, Checksum>> =
-        catalog.iter().map(|m| (m.id.clone(), m.files())).collect();
+    let files = catalog.files();
     let mut check = Check::new(None, "files are as locked", "files");
     check.examined = files.values().map(|f| f.len() as u64).sum();
     for finding in lock.compare(&files, &graph.order(&catalog.ids())) {
@@ -77,8 +77,11 @@ fn fingerprint_check(
     applied: &BTreeSet<MigrationId>,
 ) -> Option<Check> {
     let schema = observed.stores.get(&StoreKind::Sql)?.schema.as_ref()?;
-    let applied: BTreeSet<MigrationId> =
-        applied.iter().filter(|id| id.store() == StoreKind::Sql).cloned().collect();
+    let applied: BTreeSet<MigrationId> = applied
+        .iter()
+        .filter(|id| id.store() == StoreKind::Sql)
+        .cloned()
+        .collect();
     if applied.is_empty() {
         return None;
     }
@@ -86,7 +89,9 @@ fn fingerprint_check(
     match catalog.lock().and_then(|lock| lock.pin_for(&applied)) {
         None => {
             check.outcome = CheckOutcome::Unchecked;
-            check.findings.push("nothing pins this state; outpost migrate lock does".to_owned());
+            check
+                .findings
+                .push("nothing pins this state; outpost migrate lock does".to_owned());
         }
         Some(pin) => {
             check.examined = pin.objects.len() as u64;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::checksum::Checksum;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lock::Lock;
 use crate::model::migration::Migration;
@@ -17,8 +18,21 @@ pub struct Catalog {
 
 impl Catalog {
     /// Puts the parts together; the graph checks what they say of one another.
-    pub fn new(migrations: BTreeMap<MigrationId, Migration>, versions: Versions, lock: Option<Lock>) -> Self {
-        Self { migrations, versions, lock }
+    pub fn new(
+        migrations: BTreeMap<MigrationId, Migration>,
+        versions: Versions,
+        lock: Option<Lock>,
+    ) -> Self {
+        Self {
+            migrations,
+            versions,
+            lock,
+        }
+    }
+
+    /// The same catalog with another lock file, or none.
+    pub fn with_lock(self, lock: Option<Lock>) -> Self {
+        Self { lock, ..self }
     }
 
     /// The migration with this id.
@@ -53,13 +67,25 @@ impl Catalog {
 
     /// The marker names that earlier tools use for these migrations.
     pub fn markers(&self) -> Vec<String> {
-        self.iter().filter_map(|m| m.compat_name().map(str::to_owned)).collect()
+        self.iter()
+            .filter_map(|m| m.compat_name().map(str::to_owned))
+            .collect()
+    }
+
+    /// Every file of every migration, with its checksum.
+    pub fn files(&self) -> BTreeMap<MigrationId, BTreeMap<String, Checksum>> {
+        self.iter().map(|m| (m.id.clone(), m.files())).collect()
     }
 
     /// Every object that the folder owns at some point, as the lock file names them.
     pub fn owned_objects(&self) -> Option<BTreeSet<String>> {
         let lock = self.lock.as_ref()?;
-        Some(lock.migrations.iter().flat_map(|m| m.objects.keys().cloned()).collect())
+        Some(
+            lock.migrations
+                .iter()
+                .flat_map(|m| m.objects.keys().cloned())
+                .collect(),
+        )
     }
 
     /// Whether it holds no migration at all.

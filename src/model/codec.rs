@@ -78,7 +78,9 @@ impl CodecError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::UnknownFormat { .. } => "apply it with the version that made it, or plan again with this one".to_owned(),
+            Self::UnknownFormat { .. } => {
+                "apply it with the version that made it, or plan again with this one".to_owned()
+            }
             _ => "make the plan again: outpost migrate plan -out FILE".to_owned(),
         })
     }
@@ -98,7 +100,11 @@ impl Plan {
     /// [`CodecError::Malformed`] where the decision cannot be encoded.
     pub fn new(decision: Decision, evidence: Evidence) -> Result<Self, CodecError> {
         let digest = digest(&encode_part("decision", &decision)?);
-        Ok(Self { decision, evidence, digest })
+        Ok(Self {
+            decision,
+            evidence,
+            digest,
+        })
     }
 
     /// Encodes the plan as a file's bytes.
@@ -154,10 +160,19 @@ fn checked_payload(bytes: &[u8]) -> Result<&[u8], CodecError> {
     let found = bytes.len() as u64;
     let shortest = (HEADER + TRAILER) as u64;
     let (Some(format), Some(length)) = (
-        bytes.get(MAGIC.len()..MAGIC.len() + 2).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes),
-        bytes.get(MAGIC.len() + 2..HEADER).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes),
+        bytes
+            .get(MAGIC.len()..MAGIC.len() + 2)
+            .and_then(|b| b.try_into().ok())
+            .map(u16::from_be_bytes),
+        bytes
+            .get(MAGIC.len() + 2..HEADER)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_be_bytes),
     ) else {
-        return Err(CodecError::Truncated { expected: shortest, found });
+        return Err(CodecError::Truncated {
+            expected: shortest,
+            found,
+        });
     };
     if format != FORMAT {
         return Err(CodecError::UnknownFormat { found: format });
@@ -170,7 +185,9 @@ fn checked_payload(bytes: &[u8]) -> Result<&[u8], CodecError> {
         return Err(CodecError::Truncated { expected, found });
     }
     if found > expected {
-        return Err(CodecError::TrailingBytes { extra: found - expected });
+        return Err(CodecError::TrailingBytes {
+            extra: found - expected,
+        });
     }
     let (content, trailer) = bytes.split_at(bytes.len() - TRAILER);
     if Sha256::digest(content).as_slice() != trailer {
@@ -184,18 +201,28 @@ fn digest(decision: &[u8]) -> PlanDigest {
 }
 
 fn encode_part<T: Serialize>(part: &'static str, value: &T) -> Result<Vec<u8>, CodecError> {
-    cbor4ii::serde::to_vec(Vec::new(), value)
-        .map_err(|e| CodecError::Malformed { part, reason: e.to_string() })
+    cbor4ii::serde::to_vec(Vec::new(), value).map_err(|e| CodecError::Malformed {
+        part,
+        reason: e.to_string(),
+    })
 }
 
 /// Decodes a part and refuses one that this tool would have written otherwise: one plan has one
 /// encoding, so one digest.
-fn decode_part<T: DeserializeOwned + Serialize>(part: &'static str, bytes: &[u8]) -> Result<T, CodecError> {
+fn decode_part<T: DeserializeOwned + Serialize>(
+    part: &'static str,
+    bytes: &[u8],
+) -> Result<T, CodecError> {
     let mut reader = cbor4ii::serde::Deserializer::new(SliceReader::new(bytes));
-    let value = T::deserialize(&mut reader)
-        .map_err(|e| CodecError::Malformed { part, reason: e.to_string() })?;
+    let value = T::deserialize(&mut reader).map_err(|e| CodecError::Malformed {
+        part,
+        reason: e.to_string(),
+    })?;
     if encode_part(part, &value)? != bytes {
-        return Err(CodecError::Malformed { part, reason: "it is not in the one form that is written".to_owned() });
+        return Err(CodecError::Malformed {
+            part,
+            reason: "it is not in the one form that is written".to_owned(),
+        });
     }
     Ok(value)
 }

@@ -56,7 +56,9 @@ impl Graph {
             .map(|m| (m.id.clone(), m.requires.clone()))
             .collect();
         Self::from_requirements(&requires, |id| {
-            catalog.get(id).map_or_else(String::new, |m| m.path().to_owned())
+            catalog
+                .get(id)
+                .map_or_else(String::new, |m| m.path().to_owned())
         })
     }
 
@@ -90,7 +92,12 @@ impl Graph {
                 edges.add_edge(from, to, ());
             }
         }
-        let mut graph = Self { ids, index, edges, order: Vec::new() };
+        let mut graph = Self {
+            ids,
+            index,
+            edges,
+            order: Vec::new(),
+        };
         if let Some(cycle) = graph.find_cycle() {
             return Err(GraphError::Cycle(cycle));
         }
@@ -117,7 +124,12 @@ impl Graph {
                 .filter(|n| component.contains(n))
                 .min()?;
             if let Some(at) = path.iter().position(|n| *n == next) {
-                return Some(path[at..].iter().map(|n| self.ids[*n as usize].clone()).collect());
+                return Some(
+                    path[at..]
+                        .iter()
+                        .map(|n| self.ids[*n as usize].clone())
+                        .collect(),
+                );
             }
             path.push(next);
         }
@@ -150,7 +162,11 @@ impl Graph {
     /// The set and everything that it requires.
     pub fn with_requirements(&self, set: &BTreeSet<MigrationId>) -> BTreeSet<MigrationId> {
         let mut closed = BTreeSet::new();
-        let mut open: Vec<MigrationId> = set.iter().filter(|id| self.index.contains_key(id)).cloned().collect();
+        let mut open: Vec<MigrationId> = set
+            .iter()
+            .filter(|id| self.index.contains_key(id))
+            .cloned()
+            .collect();
         while let Some(id) = open.pop() {
             if closed.insert(id.clone()) {
                 open.extend(self.requirements(&id).cloned());
@@ -162,12 +178,20 @@ impl Graph {
     /// The set in an order in which every requirement comes first; ties by id, so that the order is the
     /// same from run to run. Ids that the graph does not know are left out.
     pub fn order(&self, set: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
-        self.order.iter().filter(|id| set.contains(id)).cloned().collect()
+        self.order
+            .iter()
+            .filter(|id| set.contains(id))
+            .cloned()
+            .collect()
     }
 
     /// The members of `set` that `id` needs, directly or through migrations outside of the set: what a
     /// step has to wait for when the rest is in place already.
-    pub fn needs_within(&self, id: &MigrationId, set: &BTreeSet<MigrationId>) -> BTreeSet<MigrationId> {
+    pub fn needs_within(
+        &self,
+        id: &MigrationId,
+        set: &BTreeSet<MigrationId>,
+    ) -> BTreeSet<MigrationId> {
         let mut found = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut open: Vec<&MigrationId> = self.requirements(id).collect();
@@ -188,10 +212,17 @@ impl Graph {
     fn topological(&self) -> Vec<MigrationId> {
         let mut missing: Vec<usize> = (0u32..)
             .zip(&self.ids)
-            .map(|(node, _)| self.edges.neighbors_directed(node, petgraph::Incoming).count())
+            .map(|(node, _)| {
+                self.edges
+                    .neighbors_directed(node, petgraph::Incoming)
+                    .count()
+            })
             .collect();
-        let mut ready: BTreeSet<u32> =
-            (0u32..).zip(&missing).filter(|(_, n)| **n == 0).map(|(node, _)| node).collect();
+        let mut ready: BTreeSet<u32> = (0u32..)
+            .zip(&missing)
+            .filter(|(_, n)| **n == 0)
+            .map(|(node, _)| node)
+            .collect();
         let mut ordered = Vec::with_capacity(self.ids.len());
         while let Some(node) = ready.pop_first() {
             ordered.push(self.ids[node as usize].clone());

@@ -26,7 +26,11 @@ pub struct Holder {
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plan = self.plan.get(..12).unwrap_or(&self.plan);
-        write!(f, "{}@{}, pid {}, plan {plan}", self.user, self.host, self.pid)
+        write!(
+            f,
+            "{}@{}, pid {}, plan {plan}",
+            self.user, self.host, self.pid
+        )
     }
 }
 

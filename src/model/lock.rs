@@ -99,6 +99,26 @@ pub enum LockFinding {
 }
 
 impl Lock {
+    /// A lock that pins nothing.
+    pub fn empty() -> Self {
+        Self {
+            format: LOCK_FORMAT,
+            postgres: None,
+            migrations: Vec::new(),
+        }
+    }
+
+    /// The text of the lock file.
+    ///
+    /// # Errors
+    /// What the encoder says.
+    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
+        let body = toml::to_string_pretty(self)?;
+        Ok(format!(
+            "# Written by `outpost migrate lock`. Commit it; do not edit it.\n\n{body}"
+        ))
+    }
+
     /// Reads a lock file.
     ///
     /// # Errors
@@ -109,7 +129,10 @@ impl Lock {
             message: e.message().to_owned(),
         })?;
         if lock.format != LOCK_FORMAT {
-            return Err(LockError::Format { file: file.to_owned(), found: lock.format });
+            return Err(LockError::Format {
+                file: file.to_owned(),
+                found: lock.format,
+            });
         }
         Ok(lock)
     }
@@ -118,7 +141,11 @@ impl Lock {
     /// one of the states that were replayed.
     pub fn pin_for(&self, applied: &BTreeSet<MigrationId>) -> Option<&LockedMigration> {
         let mut seen = BTreeSet::new();
-        for pin in self.migrations.iter().filter(|m| m.id.store() == StoreKind::Sql) {
+        for pin in self
+            .migrations
+            .iter()
+            .filter(|m| m.id.store() == StoreKind::Sql)
+        {
             seen.insert(&pin.id);
             if seen.len() == applied.len() {
                 return (seen == applied.iter().collect()).then_some(pin);
@@ -139,11 +166,14 @@ impl Lock {
         order: &[MigrationId],
     ) -> Vec<LockFinding> {
         let mut findings = Vec::new();
-        let pinned: BTreeMap<&String, &Checksum> = self.migrations.iter().flat_map(|m| &m.files).collect();
+        let pinned: BTreeMap<&String, &Checksum> =
+            self.migrations.iter().flat_map(|m| &m.files).collect();
         let found: BTreeMap<&String, &Checksum> = files.values().flatten().collect();
         for (path, pin) in &pinned {
             match found.get(path) {
-                None => findings.push(LockFinding::Removed { path: (*path).clone() }),
+                None => findings.push(LockFinding::Removed {
+                    path: (*path).clone(),
+                }),
                 Some(now) if now != pin => findings.push(LockFinding::Edited {
                     path: (*path).clone(),
                     pinned: (*pin).clone(),
@@ -153,7 +183,9 @@ impl Lock {
             }
         }
         for path in found.keys().filter(|path| !pinned.contains_key(*path)) {
-            findings.push(LockFinding::AddedWithoutLock { path: (*path).clone() });
+            findings.push(LockFinding::AddedWithoutLock {
+                path: (*path).clone(),
+            });
         }
         let known: Vec<&MigrationId> = self.migrations.iter().map(|m| &m.id).collect();
         let both = |id: &&&MigrationId| known.contains(*id) && order.contains(id);
@@ -170,7 +202,11 @@ impl Lock {
 impl LockedMigration {
     /// The fingerprint of the owned objects.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self.objects.iter().map(|(id, digest)| (id.as_str(), digest.as_str())))
+        Fingerprint::of(
+            self.objects
+                .iter()
+                .map(|(id, digest)| (id.as_str(), digest.as_str())),
+        )
     }
 
     /// How the live schema differs from this pin; objects that the folder does not own do not count.
@@ -178,10 +214,14 @@ impl LockedMigration {
         self.objects
             .iter()
             .filter_map(|(object, pinned)| match live.digest(object) {
-                None => Some(ObjectDifference { object: object.clone(), missing: true }),
-                Some(found) if found != *pinned => {
-                    Some(ObjectDifference { object: object.clone(), missing: false })
-                }
+                None => Some(ObjectDifference {
+                    object: object.clone(),
+                    missing: true,
+                }),
+                Some(found) if found != *pinned => Some(ObjectDifference {
+                    object: object.clone(),
+                    missing: false,
+                }),
                 Some(_) => None,
             })
             .collect()
@@ -199,7 +239,11 @@ pub struct ObjectDifference {
 
 impl std::fmt::Display for ObjectDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = if self.missing { "is missing" } else { "is defined differently" };
+        let what = if self.missing {
+            "is missing"
+        } else {
+            "is defined differently"
+        };
         write!(f, "{} {what}", self.object)
     }
 }
@@ -207,12 +251,23 @@ impl std::fmt::Display for ObjectDifference {
 impl std::fmt::Display for LockFinding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Edited { path, pinned, found } => {
-                write!(f, "{path} was edited: locked as {}, found {}", pinned.short(), found.short())
+            Self::Edited {
+                path,
+                pinned,
+                found,
+            } => {
+                write!(
+                    f,
+                    "{path} was edited: locked as {}, found {}",
+                    pinned.short(),
+                    found.short()
+                )
             }
             Self::Removed { path } => write!(f, "{path} was removed"),
             Self::AddedWithoutLock { path } => write!(f, "{path} was added without a new lock"),
-            Self::Reordered { id } => write!(f, "{id} runs at another place than when it was locked"),
+            Self::Reordered { id } => {
+                write!(f, "{id} runs at another place than when it was locked")
+            }
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::checksum::Checksum;
+use crate::model::config::PlanConfig;
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::redis::declaration::Declaration;
-use crate::model::sql::{Script, SyntaxProblem};
+use crate::model::redis::declaration::{Declaration, DeclarationError};
+use crate::model::sql::{Script, ScriptError, SyntaxProblem};
 
 /// One unit of change to one store.
 #[derive(Debug, Clone)]
@@ -50,13 +51,30 @@ pub struct SqlFile {
     pub path: String,
     /// Of the file as it is on disk, before `${name}` is substituted.
     pub checksum: Checksum,
-    /// The text after substitution.
+    /// The text as it is on disk: the ledger keeps a down's, so that it can be reverted without the folder.
     pub text: String,
     /// Directives and statements.
     pub script: Script,
 }
 
 impl SqlFile {
+    /// Reads one file; `path` is its place below the schema folder.
+    ///
+    /// # Errors
+    /// What [`Script::parse_with_vars`] refuses.
+    pub fn parse(
+        path: &str,
+        text: &str,
+        vars: &BTreeMap<String, String>,
+    ) -> Result<Self, ScriptError> {
+        Ok(Self {
+            path: path.to_owned(),
+            checksum: Checksum::of_content(text),
+            text: text.to_owned(),
+            script: Script::parse_with_vars(path, text, vars)?,
+        })
+    }
+
     /// What the parser could not read, unless the file says `parse = false`.
     pub fn syntax_problem(&self) -> Option<&SyntaxProblem> {
         self.script
@@ -93,6 +111,21 @@ pub struct RedisMigration {
     pub declaration: Declaration,
 }
 
+impl RedisMigration {
+    /// Reads one file; `path` is its place below the schema folder.
+    ///
+    /// # Errors
+    /// What [`Declaration::parse`] refuses.
+    pub fn parse(path: &str, text: &str, config: &PlanConfig) -> Result<Self, DeclarationError> {
+        Ok(Self {
+            path: path.to_owned(),
+            checksum: Checksum::of_content(text),
+            text: text.to_owned(),
+            declaration: Declaration::parse(path, text, config)?,
+        })
+    }
+}
+
 impl Migration {
     /// The store that it changes.
     pub fn store(&self) -> StoreKind {
@@ -120,11 +153,16 @@ impl Migration {
     pub fn files(&self) -> BTreeMap<String, Checksum> {
         match &self.content {
             Content::Redis(redis) => [(redis.path.clone(), redis.checksum.clone())].into(),
-            Content::Sql(sql) => [Some(&sql.up), sql.down.as_ref(), sql.verify.as_ref(), sql.cleanup.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(|file| (file.path.clone(), file.checksum.clone()))
-                .collect(),
+            Content::Sql(sql) => [
+                Some(&sql.up),
+                sql.down.as_ref(),
+                sql.verify.as_ref(),
+                sql.cleanup.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|file| (file.path.clone(), file.checksum.clone()))
+            .collect(),
         }
     }
 
@@ -139,7 +177,9 @@ impl Migration {
     /// Why this migration has no reverse, or `None` if it has one.
     pub fn irreversible(&self) -> Option<String> {
         match &self.content {
-            Content::Sql(sql) if sql.down.is_none() => Some(format!("{} has no .down.sql", self.id)),
+            Content::Sql(sql) if sql.down.is_none() => {
+                Some(format!("{} has no .down.sql", self.id))
+            }
             Content::Sql(_) => None,
             Content::Redis(redis) => redis.declaration.irreversible(),
         }

@@ -86,13 +86,31 @@ impl std::fmt::Display for StoreIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ledger = self.ledger().unwrap_or("none yet");
         match self {
-            Self::Postgres { system_identifier, database, .. } => {
+            Self::Postgres {
+                system_identifier,
+                database,
+                ..
+            } => {
                 let system = system_identifier.as_deref().unwrap_or("unknown");
-                write!(f, "Postgres system {system}, database {database}, ledger {ledger}")
+                write!(
+                    f,
+                    "Postgres system {system}, database {database}, ledger {ledger}"
+                )
             }
-            Self::Redis { deployment_id, database, .. } => {
-                let deployment = if deployment_id.is_empty() { "none" } else { deployment_id };
-                write!(f, "Redis deployment {deployment}, database {database}, ledger {ledger}")
+            Self::Redis {
+                deployment_id,
+                database,
+                ..
+            } => {
+                let deployment = if deployment_id.is_empty() {
+                    "none"
+                } else {
+                    deployment_id
+                };
+                write!(
+                    f,
+                    "Redis deployment {deployment}, database {database}, ledger {ledger}"
+                )
             }
         }
     }
@@ -197,7 +215,10 @@ impl LedgerEntry {
     pub fn is_applied(&self) -> bool {
         matches!(
             self.status,
-            LedgerStatus::Applied { .. } | LedgerStatus::Partial { doing: Doing::Cleanup }
+            LedgerStatus::Applied { .. }
+                | LedgerStatus::Partial {
+                    doing: Doing::Cleanup
+                }
         )
     }
 
@@ -207,7 +228,9 @@ impl LedgerEntry {
             self.status,
             LedgerStatus::Applied { .. }
                 | LedgerStatus::Skipped { .. }
-                | LedgerStatus::Partial { doing: Doing::Cleanup }
+                | LedgerStatus::Partial {
+                    doing: Doing::Cleanup
+                }
         )
     }
 }
@@ -288,6 +311,8 @@ pub struct SchemaObjects {
     pub definitions: BTreeMap<String, String>,
     /// Those of `definitions` that belong to partitions attached to a partitioned table.
     pub partitions: BTreeSet<String>,
+    /// The server's major version, which has a say in how definitions are worded.
+    pub server_major: Option<u32>,
 }
 
 impl SchemaObjects {
@@ -363,7 +388,9 @@ impl ObservedState {
             .iter()
             .filter(|m| self.entry(&m.id).is_none())
             .filter(|m| {
-                self.stores.get(&m.store()).is_some_and(|s| s.legacy.claims(&m.id, m.compat_name()))
+                self.stores
+                    .get(&m.store())
+                    .is_some_and(|s| s.legacy.claims(&m.id, m.compat_name()))
             })
             .map(|m| m.id.clone())
             .collect()
@@ -372,8 +399,16 @@ impl ObservedState {
     /// golang-migrate's row, where its number is of no migration of the catalog: the database was
     /// migrated by something newer, or by something else.
     pub fn unknown_version(&self, catalog: &Catalog) -> Option<GolangVersion> {
-        let row = self.stores.get(&StoreKind::Sql)?.legacy.golang_migrate.as_ref()?.row?;
-        let known = catalog.ids_of(StoreKind::Sql).any(|id| id.number() == row.version);
+        let row = self
+            .stores
+            .get(&StoreKind::Sql)?
+            .legacy
+            .golang_migrate
+            .as_ref()?
+            .row?;
+        let known = catalog
+            .ids_of(StoreKind::Sql)
+            .any(|id| id.number() == row.version);
         (!known).then_some(row)
     }
 
@@ -397,7 +432,9 @@ impl Legacy {
                 .golang_migrate
                 .as_ref()
                 .and_then(|g| g.row)
-                .is_some_and(|row| id.number() < row.version || (id.number() == row.version && !row.dirty)),
+                .is_some_and(|row| {
+                    id.number() < row.version || (id.number() == row.version && !row.dirty)
+                }),
             StoreKind::Redis => compat_name
                 .and_then(|name| self.markers.get(name))
                 .is_some_and(|m| m.status == MarkerStatus::Applied),
@@ -420,8 +457,14 @@ impl std::fmt::Display for Legacy {
         if let Some(golang) = &self.golang_migrate {
             parts.push(match golang.row {
                 None => format!("{} without a row", golang.table),
-                Some(GolangVersion { version, dirty: false }) => format!("{} at {version}", golang.table),
-                Some(GolangVersion { version, dirty: true }) => format!("{} dirty at {version}", golang.table),
+                Some(GolangVersion {
+                    version,
+                    dirty: false,
+                }) => format!("{} at {version}", golang.table),
+                Some(GolangVersion {
+                    version,
+                    dirty: true,
+                }) => format!("{} dirty at {version}", golang.table),
             });
         }
         for (name, marker) in &self.markers {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::model::catalog::Catalog;
-use crate::model::config::AheadPolicy;
+use crate::model::config::Ahead;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::state::{Doing, GolangVersion, LedgerStatus, ObservedState};
 
@@ -110,7 +110,13 @@ pub fn statuses(
     let claimed = observed.claimed(catalog);
     let mut ids = catalog.ids();
     for state in observed.stores.values() {
-        ids.extend(state.ledger.iter().filter(|(_, e)| e.recorded().is_some()).map(|(id, _)| id.clone()));
+        ids.extend(
+            state
+                .ledger
+                .iter()
+                .filter(|(_, e)| e.recorded().is_some())
+                .map(|(id, _)| id.clone()),
+        );
     }
     ids.into_iter()
         .map(|id| {
@@ -119,7 +125,9 @@ pub fn statuses(
             let status = status(catalog, observed, desired, &claimed, &id);
             let out_of_order = status == Status::Pending
                 && observed.stores.get(&id.store()).is_some_and(|s| {
-                    s.ledger.iter().any(|(other, e)| other.number() > id.number() && e.is_applied())
+                    s.ledger
+                        .iter()
+                        .any(|(other, e)| other.number() > id.number() && e.is_applied())
                 });
             MigrationStatus {
                 description: migration.and_then(|m| m.description.clone()),
@@ -145,7 +153,11 @@ fn status(
 ) -> Status {
     let wanted = desired.contains(id);
     let Some(store) = observed.stores.get(&id.store()) else {
-        return if wanted { Status::Unconfigured } else { Status::Unwanted };
+        return if wanted {
+            Status::Unconfigured
+        } else {
+            Status::Unwanted
+        };
     };
     let recorded = store.ledger.get(id).filter(|e| e.recorded().is_some());
     if let Some(doing) = recorded.and_then(|e| match e.status {
@@ -165,11 +177,16 @@ fn status(
             (false, false) => Status::Unwanted,
         };
     };
-    if catalog.get(id).is_some_and(|m| *m.checksum() != entry.checksum) {
+    if catalog
+        .get(id)
+        .is_some_and(|m| *m.checksum() != entry.checksum)
+    {
         return Status::Edited;
     }
     match (&entry.status, wanted) {
-        (LedgerStatus::Skipped { reason }, _) => Status::Skipped { reason: reason.clone() },
+        (LedgerStatus::Skipped { reason }, _) => Status::Skipped {
+            reason: reason.clone(),
+        },
         (_, false) => Status::Ahead,
         (LedgerStatus::Applied { cleaned, .. }, true) => Status::Applied { cleaned: *cleaned },
         // Partial and reverted entries were answered above.
@@ -191,7 +208,7 @@ pub struct Gate {
     pub unknown: Option<GolangVersion>,
     /// What a database that is ahead means here.
     #[serde(skip)]
-    pub policy: AheadPolicy,
+    pub policy: Ahead,
 }
 
 impl Gate {
@@ -201,12 +218,20 @@ impl Gate {
         statuses: &[MigrationStatus],
         catalog: &Catalog,
         observed: &ObservedState,
-        policy: AheadPolicy,
+        policy: Ahead,
     ) -> Self {
         Self {
             version: version.to_owned(),
-            blocking: statuses.iter().filter(|s| s.status.blocks()).cloned().collect(),
-            ahead: statuses.iter().filter(|s| s.status == Status::Ahead).cloned().collect(),
+            blocking: statuses
+                .iter()
+                .filter(|s| s.status.blocks())
+                .cloned()
+                .collect(),
+            ahead: statuses
+                .iter()
+                .filter(|s| s.status == Status::Ahead)
+                .cloned()
+                .collect(),
             unknown: observed.unknown_version(catalog),
             policy,
         }
@@ -216,7 +241,12 @@ impl Gate {
     pub fn open(&self) -> bool {
         self.blocking.is_empty()
             && !self.unknown.is_some_and(|row| row.dirty)
-            && (!self.is_ahead() || self.policy != AheadPolicy::Refuse)
+            && (!self.is_ahead() || self.policy != Ahead::Refuse)
+    }
+
+    /// Whether the user is to be told that the database is ahead.
+    pub fn warns(&self) -> bool {
+        self.is_ahead() && self.policy == Ahead::Warn
     }
 
     /// Whether anything is in place that the desired version does not hold.

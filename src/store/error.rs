@@ -164,7 +164,11 @@ pub struct StatementError {
 
 impl std::fmt::Display for StatementError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: {} (SQLSTATE {})", self.file, self.line, self.message, self.code)?;
+        write!(
+            f,
+            "{}:{}: {} (SQLSTATE {})",
+            self.file, self.line, self.message, self.code
+        )?;
         if let Some(detail) = &self.detail {
             write!(f, "; {detail}")?;
         }

@@ -2,8 +2,6 @@
 
 pub mod error;
 pub mod memory;
-pub mod postgres;
-pub mod redis;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +43,11 @@ pub struct Lease {
 impl Lease {
     /// A lease with its fencing token.
     pub fn new(id: String, holder: Holder, token: u64) -> Self {
-        Self { id, holder, token: Arc::new(AtomicU64::new(token)) }
+        Self {
+            id,
+            holder,
+            token: Arc::new(AtomicU64::new(token)),
+        }
     }
 
     /// The token now. It grows when this process raises it to fence a commit whose end it did not see.
@@ -87,10 +89,18 @@ pub trait Store: Send + Sync {
     async fn observe(&self, what: &Observe) -> Result<StoreState, StoreError>;
 
     /// Verifies that a migration is in place, exhaustively. `recorded` says whether the ledger has it.
-    async fn verify(&self, migration: &Migration, events: &dyn Events) -> Result<Verification, StoreError>;
+    async fn verify(
+        &self,
+        migration: &Migration,
+        events: &dyn Events,
+    ) -> Result<Verification, StoreError>;
 
     /// Counts and sizes what a step meets.
-    async fn estimate(&self, step: &Step, plan: &crate::model::config::PlanConfig) -> Result<StepEvidence, StoreError>;
+    async fn estimate(
+        &self,
+        step: &Step,
+        plan: &crate::model::config::PlanConfig,
+    ) -> Result<StepEvidence, StoreError>;
 
     /// Takes the lease; creates the ledger where it is absent.
     ///
@@ -121,7 +131,12 @@ pub trait Store: Send + Sync {
     async fn run(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError>;
 
     /// Writes to the history that a step failed.
-    async fn record_failure(&self, step: &Step, run: &Run<'_>, error: &StoreError) -> Result<(), StoreError>;
+    async fn record_failure(
+        &self,
+        step: &Step,
+        run: &Run<'_>,
+        error: &StoreError,
+    ) -> Result<(), StoreError>;
 
     /// The history, oldest entry first.
     async fn history(&self) -> Result<Vec<HistoryEntry>, StoreError>;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::plan::{Action, Decision, Plan, RecordedEntry, RecordedStatus, RecordedStore, Resolution, Step};
+use crate::model::plan::{
+    Action, Decision, Plan, RecordedEntry, RecordedStatus, RecordedStore, Resolution, Step,
+};
 use crate::model::state::{Doing, LedgerEntry, LedgerStatus, StoreState};
 
 /// How the observed state relates to the one that the plan was made from.
@@ -75,21 +77,50 @@ pub enum Difference {
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::OtherDatabase { store, planned, found } => {
-                write!(f, "{store}: the plan is for another database: planned {planned}; found {found}")
+            Self::OtherDatabase {
+                store,
+                planned,
+                found,
+            } => {
+                write!(
+                    f,
+                    "{store}: the plan is for another database: planned {planned}; found {found}"
+                )
             }
             Self::StoreMissing { store } => {
-                write!(f, "{store}: the plan touches this store, which outpost.toml does not configure")
+                write!(
+                    f,
+                    "{store}: the plan touches this store, which outpost.toml does not configure"
+                )
             }
-            Self::Entry { id, planned, found } => write!(f, "{id}: planned from {planned}, found {found}"),
+            Self::Entry { id, planned, found } => {
+                write!(f, "{id}: planned from {planned}, found {found}")
+            }
             Self::OutOfTurn { id, missing } => {
-                write!(f, "{id} is done although {missing}, which it requires, is not")
+                write!(
+                    f,
+                    "{id} is done although {missing}, which it requires, is not"
+                )
             }
-            Self::Legacy { store, planned, found } => {
-                write!(f, "{store}: an earlier tool's record changed: planned from {planned}, found {found}")
+            Self::Legacy {
+                store,
+                planned,
+                found,
+            } => {
+                write!(
+                    f,
+                    "{store}: an earlier tool's record changed: planned from {planned}, found {found}"
+                )
             }
-            Self::Fingerprint { store, planned, found } => {
-                write!(f, "{store}: the schema changed: planned from {planned}, found {found}")
+            Self::Fingerprint {
+                store,
+                planned,
+                found,
+            } => {
+                write!(
+                    f,
+                    "{store}: the schema changed: planned from {planned}, found {found}"
+                )
             }
         }
     }
@@ -132,7 +163,13 @@ impl Plan {
                 .entries
                 .keys()
                 .chain(found.entries.keys())
-                .chain(self.decision.steps.iter().map(|s| &s.id).filter(|id| id.store() == *store))
+                .chain(
+                    self.decision
+                        .steps
+                        .iter()
+                        .map(|s| &s.id)
+                        .filter(|id| id.store() == *store),
+                )
                 .collect();
             for id in ids {
                 let before = planned.entries.get(id);
@@ -159,7 +196,10 @@ impl Plan {
         }
         for step in self.decision.steps.iter().filter(|s| done.contains(&s.id)) {
             for missing in step.after.difference(&done) {
-                differences.push(Difference::OutOfTurn { id: step.id.clone(), missing: missing.clone() });
+                differences.push(Difference::OutOfTurn {
+                    id: step.id.clone(),
+                    missing: missing.clone(),
+                });
             }
         }
         differences.extend(self.other_differences(&recorded, begun));
@@ -173,10 +213,16 @@ impl Plan {
 
     /// Ledger identity, earlier tools' records and fingerprints. The last two are changed by the plan's
     /// own steps, so they are compared only while none of them has begun.
-    fn other_differences(&self, recorded: &BTreeMap<StoreKind, RecordedStore>, begun: bool) -> Vec<Difference> {
+    fn other_differences(
+        &self,
+        recorded: &BTreeMap<StoreKind, RecordedStore>,
+        begun: bool,
+    ) -> Vec<Difference> {
         let mut differences = Vec::new();
         for (store, planned) in &self.decision.recorded {
-            let Some(found) = recorded.get(store) else { continue };
+            let Some(found) = recorded.get(store) else {
+                continue;
+            };
             let recreated = planned.identity.ledger() != found.identity.ledger()
                 && planned.identity.ledger().is_some();
             if recreated && planned.identity.same_database(&found.identity) {
@@ -193,7 +239,11 @@ impl Plan {
                 });
             }
             if planned.fingerprint.is_some() && planned.fingerprint != found.fingerprint {
-                let words = |f: &RecordedStore| f.fingerprint.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+                let words = |f: &RecordedStore| {
+                    f.fingerprint
+                        .as_ref()
+                        .map_or_else(|| "none".to_owned(), ToString::to_string)
+                };
                 differences.push(Difference::Fingerprint {
                     store: *store,
                     planned: words(planned),
@@ -227,16 +277,21 @@ fn progress(
     if ours && now.map(|e| e.status) == step.action.unfinished() {
         return Progress::Begun;
     }
-    if before == now { Progress::NotStarted } else { Progress::Elsewhere }
+    if before == now {
+        Progress::NotStarted
+    } else {
+        Progress::Elsewhere
+    }
 }
 
 impl Action {
     /// Where the ledger says the migration stands once the step is done; `None` for no entry.
     pub fn outcome(&self) -> Option<RecordedStatus> {
         match self {
-            Self::Apply | Self::Adopt { .. } | Self::AcceptEdit { .. } | Self::Resolve(Resolution::Applied) => {
-                Some(RecordedStatus::Applied)
-            }
+            Self::Apply
+            | Self::Adopt { .. }
+            | Self::AcceptEdit { .. }
+            | Self::Resolve(Resolution::Applied) => Some(RecordedStatus::Applied),
             Self::Cleanup => Some(RecordedStatus::Cleaned),
             Self::Skip { .. } => Some(RecordedStatus::Skipped),
             Self::Revert { .. } | Self::Resolve(Resolution::RolledBack) => None,
@@ -280,12 +335,21 @@ impl LedgerEntry {
             LedgerStatus::Applied { cleaned: false, .. } => RecordedStatus::Applied,
             LedgerStatus::Applied { cleaned: true, .. } => RecordedStatus::Cleaned,
             LedgerStatus::Skipped { .. } => RecordedStatus::Skipped,
-            LedgerStatus::Partial { doing: Doing::Apply } => RecordedStatus::Applying,
-            LedgerStatus::Partial { doing: Doing::Revert } => RecordedStatus::Reverting,
-            LedgerStatus::Partial { doing: Doing::Cleanup } => RecordedStatus::Cleaning,
+            LedgerStatus::Partial {
+                doing: Doing::Apply,
+            } => RecordedStatus::Applying,
+            LedgerStatus::Partial {
+                doing: Doing::Revert,
+            } => RecordedStatus::Reverting,
+            LedgerStatus::Partial {
+                doing: Doing::Cleanup,
+            } => RecordedStatus::Cleaning,
             LedgerStatus::Reverted => return None,
         };
-        Some(RecordedEntry { status, checksum: self.checksum.clone() })
+        Some(RecordedEntry {
+            status,
+            checksum: self.checksum.clone(),
+        })
     }
 }
 
@@ -307,9 +371,10 @@ impl StoreState {
 
 impl Decision {
     /// Steps whose requirements are all in `done`, and that are not in `done` themselves.
-    pub fn ready<'a>(&'a self, done: &'a BTreeSet<MigrationId>) -> impl Iterator<Item = &'a Step> {
+    pub fn ready<'a>(&'a self, done: &BTreeSet<MigrationId>) -> Vec<&'a Step> {
         self.steps
             .iter()
             .filter(|s| !done.contains(&s.id) && s.after.is_subset(done))
+            .collect()
     }
 }

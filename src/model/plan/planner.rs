@@ -9,7 +9,8 @@ use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::migration::{Content, Migration, SqlFile};
 use crate::model::plan::{
-    Action, Decision, Purpose, RecordedStore, RedisContent, Resolution, SqlContent, Step, StepContent,
+    Action, Decision, Purpose, RecordedStore, RedisContent, Resolution, SqlContent, Step,
+    StepContent,
 };
 use crate::model::state::{Doing, LedgerEntry, LedgerStatus, ObservedState, Proof};
 
@@ -49,7 +50,9 @@ pub enum PlanError {
         ids: Vec<MigrationId>,
     },
     /// golang-migrate's row names a number that the schema folder does not define.
-    #[error("the database is ahead: {table} is at version {version}, which the schema folder does not define")]
+    #[error(
+        "the database is ahead: {table} is at version {version}, which the schema folder does not define"
+    )]
     AheadUnknown {
         /// golang-migrate's table.
         table: String,
@@ -91,7 +94,9 @@ pub enum PlanError {
         reasons: Vec<String>,
     },
     /// A half-done revert of something that is desired, or a half-done apply of something that is not.
-    #[error("{id} is half {doing}: the step was interrupted, and version {version} wants the opposite")]
+    #[error(
+        "{id} is half {doing}: the step was interrupted, and version {version} wants the opposite"
+    )]
     HalfDone {
         /// The migration.
         id: MigrationId,
@@ -164,11 +169,18 @@ fn section(store: StoreKind) -> &'static str {
 }
 
 fn list(ids: &[MigrationId]) -> String {
-    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    ids.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn details(found: &[String]) -> String {
-    if found.is_empty() { String::new() } else { format!(": {}", found.join("; ")) }
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", found.join("; "))
+    }
 }
 
 impl PlanError {
@@ -234,7 +246,13 @@ pub fn plan_resolve(
     id: &MigrationId,
     resolution: Resolution,
 ) -> Result<Decision, PlanError> {
-    let planner = Planner { catalog, graph, observed, desired, wanted: BTreeSet::new() };
+    let planner = Planner {
+        catalog,
+        graph,
+        observed,
+        desired,
+        wanted: BTreeSet::new(),
+    };
     planner.resolve(id, resolution)
 }
 
@@ -255,7 +273,13 @@ impl<'a> Planner<'a> {
         desired: &'a Desired,
     ) -> Result<Self, PlanError> {
         let wanted = graph.with_requirements(&desired.ids);
-        let planner = Self { catalog, graph, observed, desired, wanted };
+        let planner = Self {
+            catalog,
+            graph,
+            observed,
+            desired,
+            wanted,
+        };
         planner.refuse_unconfigured()?;
         planner.refuse_unknown()?;
         planner.refuse_dirty()?;
@@ -271,7 +295,9 @@ impl<'a> Planner<'a> {
             if self.filtered(&id) {
                 continue;
             }
-            let Some(migration) = self.catalog.get(&id) else { continue };
+            let Some(migration) = self.catalog.get(&id) else {
+                continue;
+            };
             if let Some(step) = self.forward(migration)? {
                 steps.push(step);
             }
@@ -295,7 +321,9 @@ impl<'a> Planner<'a> {
             .collect();
         let mut steps = Vec::new();
         for id in self.graph.order(&chosen) {
-            let Some(migration) = self.catalog.get(&id) else { continue };
+            let Some(migration) = self.catalog.get(&id) else {
+                continue;
+            };
             let resumes = self.half(&id) == Some(Doing::Cleanup);
             let content = self.cleanup_content(migration)?;
             steps.push(self.step(migration, Action::Cleanup, content, resumes));
@@ -319,9 +347,17 @@ impl<'a> Planner<'a> {
                 None => "not applied".to_owned(),
                 Some(e) => e.status.to_string(),
             };
-            return Err(PlanError::NothingToResolve { id: id.clone(), status });
+            return Err(PlanError::NothingToResolve {
+                id: id.clone(),
+                status,
+            });
         }
-        let step = self.step(migration, Action::Resolve(resolution), StepContent::Record, false);
+        let step = self.step(
+            migration,
+            Action::Resolve(resolution),
+            StepContent::Record,
+            false,
+        );
         Ok(self.decision(Purpose::Resolve, vec![step]))
     }
 
@@ -357,7 +393,10 @@ impl<'a> Planner<'a> {
         }
         match self.observed.unknown_version(self.catalog) {
             Some(row) if !row.dirty && !self.desired.revert_unknown => {
-                Err(PlanError::AheadUnknown { table: self.golang_table(), version: row.version })
+                Err(PlanError::AheadUnknown {
+                    table: self.golang_table(),
+                    version: row.version,
+                })
             }
             _ => Ok(()),
         }
@@ -365,13 +404,24 @@ impl<'a> Planner<'a> {
 
     fn golang_table(&self) -> String {
         let state = self.observed.stores.get(&StoreKind::Sql);
-        state.and_then(|s| s.legacy.golang_migrate.as_ref()).map(|g| g.table.clone()).unwrap_or_default()
+        state
+            .and_then(|s| s.legacy.golang_migrate.as_ref())
+            .map(|g| g.table.clone())
+            .unwrap_or_default()
     }
 
     fn refuse_dirty(&self) -> Result<(), PlanError> {
-        let Some(state) = self.observed.stores.get(&StoreKind::Sql) else { return Ok(()) };
-        let Some(version) = state.legacy.dirty_at() else { return Ok(()) };
-        let id = self.catalog.ids_of(StoreKind::Sql).find(|id| id.number() == version).cloned();
+        let Some(state) = self.observed.stores.get(&StoreKind::Sql) else {
+            return Ok(());
+        };
+        let Some(version) = state.legacy.dirty_at() else {
+            return Ok(());
+        };
+        let id = self
+            .catalog
+            .ids_of(StoreKind::Sql)
+            .find(|id| id.number() == version)
+            .cloned();
         // Our own CONCURRENTLY steps mark the row dirty while they run; the ledger then says so.
         if id.as_ref().is_some_and(|id| self.half(id).is_some()) {
             return Ok(());
@@ -381,12 +431,19 @@ impl<'a> Planner<'a> {
             Some(Proof::Proven(proof)) => vec![proof.clone()],
             _ => Vec::new(),
         };
-        Err(PlanError::Dirty { table: self.golang_table(), version, id, found })
+        Err(PlanError::Dirty {
+            table: self.golang_table(),
+            version,
+            id,
+            found,
+        })
     }
 
     fn refuse_edits(&self) -> Result<(), PlanError> {
         for migration in self.catalog.iter() {
-            let Some(entry) = self.observed.entry(&migration.id) else { continue };
+            let Some(entry) = self.observed.entry(&migration.id) else {
+                continue;
+            };
             if entry.recorded().is_none() || entry.checksum == *migration.checksum() {
                 continue;
             }
@@ -413,7 +470,10 @@ impl<'a> Planner<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        Err(PlanError::AheadUnadopted { version: self.desired.version.clone(), ids })
+        Err(PlanError::AheadUnadopted {
+            version: self.desired.version.clone(),
+            ids,
+        })
     }
 
     // Steps.
@@ -424,12 +484,19 @@ impl<'a> Planner<'a> {
             .stores
             .values()
             .flat_map(|s| &s.ledger)
-            .filter(|(id, e)| !self.wanted.contains(id) && !self.filtered(id) && e.recorded().is_some())
+            .filter(|(id, e)| {
+                !self.wanted.contains(id) && !self.filtered(id) && e.recorded().is_some()
+            })
             .map(|(id, _)| id.clone())
             .collect();
         let mut order = self.graph.order(&unwanted);
         // What only the ledger knows came after everything that the folder knows: it goes first.
-        order.extend(unwanted.iter().filter(|id| self.catalog.get(id).is_none()).cloned());
+        order.extend(
+            unwanted
+                .iter()
+                .filter(|id| self.catalog.get(id).is_none())
+                .cloned(),
+        );
         let mut steps = Vec::new();
         let mut reasons = Vec::new();
         for id in order.iter().rev() {
@@ -439,7 +506,10 @@ impl<'a> Planner<'a> {
             }
         }
         if !reasons.is_empty() {
-            return Err(PlanError::Irreversible { version: self.desired.version.clone(), reasons });
+            return Err(PlanError::Irreversible {
+                version: self.desired.version.clone(),
+                reasons,
+            });
         }
         // Dependents first: each revert waits for those of the migrations that need it. What the graph
         // does not know is reverted one after the other.
@@ -488,7 +558,9 @@ impl<'a> Planner<'a> {
         let cleaned = matches!(entry.status, LedgerStatus::Applied { cleaned: true, .. })
             || half == Some(Doing::Cleanup);
         if cleaned && id.store() == StoreKind::Redis {
-            return Ok(Err(format!("{id} was cleaned up, so what a revert would restore is gone")));
+            return Ok(Err(format!(
+                "{id} was cleaned up, so what a revert would restore is gone"
+            )));
         }
         let (content, data_loss) = match &migration.content {
             Content::Sql(sql) => match &sql.down {
@@ -500,21 +572,31 @@ impl<'a> Planner<'a> {
             },
             Content::Redis(_) => (self.redis_content(migration), None),
         };
-        Ok(Ok(self.step(migration, Action::Revert { data_loss }, content, resumes)))
+        Ok(Ok(self.step(
+            migration,
+            Action::Revert { data_loss },
+            content,
+            resumes,
+        )))
     }
 
     /// The revert of a migration that only the ledger knows, by the down SQL that it kept.
     fn revert_unknown(&self, id: &MigrationId, entry: &LedgerEntry) -> Result<Step, String> {
         let Some(text) = &entry.down else {
-            return Err(format!("{id} is not in the schema folder, and the ledger kept no down SQL for it"));
+            return Err(format!(
+                "{id} is not in the schema folder, and the ledger kept no down SQL for it"
+            ));
         };
         let path = format!("ledger:{id}.down.sql");
-        let file = SqlFile::parse(&path, text, &self.desired.config.vars)
-            .map_err(|e| format!("the down SQL that the ledger kept for {id} does not parse: {e}"))?;
+        let file = SqlFile::parse(&path, text, &self.desired.config.vars).map_err(|e| {
+            format!("the down SQL that the ledger kept for {id} does not parse: {e}")
+        })?;
         let content = self.sql_content(&file, None).map_err(|e| e.to_string())?;
         Ok(Step {
             id: id.clone(),
-            action: Action::Revert { data_loss: file.script.directives.data_loss.clone() },
+            action: Action::Revert {
+                data_loss: file.script.directives.data_loss.clone(),
+            },
             description: None,
             checksum: entry.checksum.clone(),
             after: BTreeSet::new(),
@@ -539,30 +621,58 @@ impl<'a> Planner<'a> {
             if entry.checksum == *migration.checksum() {
                 return Ok(None);
             }
-            let action = Action::AcceptEdit { recorded: entry.checksum.clone() };
-            return Ok(Some(self.step(migration, action, StepContent::Record, false)));
+            let action = Action::AcceptEdit {
+                recorded: entry.checksum.clone(),
+            };
+            return Ok(Some(self.step(
+                migration,
+                action,
+                StepContent::Record,
+                false,
+            )));
         }
         let state = self.observed.stores.get(&id.store());
         if let Some(reason) = state.and_then(|s| s.not_applicable.get(id)) {
-            let action = Action::Skip { reason: reason.clone() };
-            return Ok(Some(self.step(migration, action, StepContent::Record, false)));
+            let action = Action::Skip {
+                reason: reason.clone(),
+            };
+            return Ok(Some(self.step(
+                migration,
+                action,
+                StepContent::Record,
+                false,
+            )));
         }
         if entry.is_none() && self.claimed().contains(id) {
             if let Some(proof) = self.adoptable(id)? {
-                return Ok(Some(self.step(migration, Action::Adopt { proof }, StepContent::Record, false)));
+                return Ok(Some(self.step(
+                    migration,
+                    Action::Adopt { proof },
+                    StepContent::Record,
+                    false,
+                )));
             }
         }
         let content = match &migration.content {
             Content::Sql(sql) => StepContent::Sql(self.sql_content(&sql.up, sql.down.as_ref())?),
             Content::Redis(_) => self.redis_content(migration),
         };
-        Ok(Some(self.step(migration, Action::Apply, content, entry.is_some())))
+        Ok(Some(self.step(
+            migration,
+            Action::Apply,
+            content,
+            entry.is_some(),
+        )))
     }
 
     /// What proves a migration that an earlier tool recorded; `None` where it is to be run again for the
     /// sources that have no counterpart.
     fn adoptable(&self, id: &MigrationId) -> Result<Option<String>, PlanError> {
-        let proof = self.observed.stores.get(&id.store()).and_then(|s| s.proofs.get(id));
+        let proof = self
+            .observed
+            .stores
+            .get(&id.store())
+            .and_then(|s| s.proofs.get(id));
         let (findings, sources_left) = match proof {
             Some(Proof::Proven(proof)) => return Ok(Some(proof.clone())),
             Some(Proof::SourcesLeft { count, samples }) => match self.desired.config.adopt_missing {
@@ -581,7 +691,11 @@ impl<'a> Planner<'a> {
                 false,
             ),
         };
-        Err(PlanError::Unproven { id: id.clone(), findings, sources_left })
+        Err(PlanError::Unproven {
+            id: id.clone(),
+            findings,
+            sources_left,
+        })
     }
 
     // Contents.
@@ -599,7 +713,9 @@ impl<'a> Planner<'a> {
             checksum: file.checksum.clone(),
             transaction,
             lock_timeout_ms: lock_timeout.map(millis),
-            statement_timeout_ms: millis(file.statement_timeout(self.desired.config.statement_timeout())),
+            statement_timeout_ms: millis(
+                file.statement_timeout(self.desired.config.statement_timeout()),
+            ),
             statements: file.script.statements.iter().map(Into::into).collect(),
             verify: Vec::new(),
             down: down.map(|d| d.text.clone()),
@@ -621,7 +737,9 @@ impl<'a> Planner<'a> {
         let Content::Sql(sql) = &migration.content else {
             return Ok(self.redis_content(migration));
         };
-        let Some(cleanup) = &sql.cleanup else { return Ok(StepContent::Record) };
+        let Some(cleanup) = &sql.cleanup else {
+            return Ok(StepContent::Record);
+        };
         let mut content = self.sql_content(cleanup, None)?;
         if let Some(verify) = &sql.verify {
             refuse_syntax(verify)?;
@@ -630,7 +748,13 @@ impl<'a> Planner<'a> {
         Ok(StepContent::Sql(content))
     }
 
-    fn step(&self, migration: &Migration, action: Action, content: StepContent, resumes: bool) -> Step {
+    fn step(
+        &self,
+        migration: &Migration,
+        action: Action,
+        content: StepContent,
+        resumes: bool,
+    ) -> Step {
         let later = |(id, entry): (&MigrationId, &LedgerEntry)| {
             id.number() > migration.id.number() && entry.is_applied()
         };
@@ -659,7 +783,11 @@ impl<'a> Planner<'a> {
             step.after = self.graph.needs_within(&step.id, &planned);
             step.after.extend(reverts.iter().map(|r| r.id.clone()));
             let missing = self.graph.requirements(&step.id).find(|needed| {
-                !planned.contains(needed) && !self.observed.entry(needed).is_some_and(LedgerEntry::satisfies)
+                !planned.contains(needed)
+                    && !self
+                        .observed
+                        .entry(needed)
+                        .is_some_and(LedgerEntry::satisfies)
             });
             if let (Some(missing), Some(only)) = (missing, self.desired.only) {
                 return Err(PlanError::FilterLeavesOut {
@@ -700,7 +828,10 @@ impl<'a> Planner<'a> {
             let known: Vec<String> = self.catalog.iter().map(|m| m.id.to_string()).collect();
             PlanError::Unknown {
                 id: id.to_string(),
-                nearest: crate::model::nearest::nearest(&id.to_string(), known.iter().map(String::as_str)),
+                nearest: crate::model::nearest::nearest(
+                    &id.to_string(),
+                    known.iter().map(String::as_str),
+                ),
             }
         })
     }
@@ -724,7 +855,10 @@ impl<'a> Planner<'a> {
 fn needs_cleanup(entry: &LedgerEntry) -> bool {
     matches!(
         entry.status,
-        LedgerStatus::Applied { cleaned: false, .. } | LedgerStatus::Partial { doing: Doing::Cleanup }
+        LedgerStatus::Applied { cleaned: false, .. }
+            | LedgerStatus::Partial {
+                doing: Doing::Cleanup
+            }
     )
 }
 
@@ -733,7 +867,7 @@ fn refuse_syntax(file: &SqlFile) -> Result<(), PlanError> {
         None => Ok(()),
         Some(problem) => Err(PlanError::Syntax {
             file: problem.file.clone(),
-            line: problem.line,
+            line: u32::try_from(problem.line).unwrap_or(u32::MAX),
             message: problem.message.clone(),
         }),
     }

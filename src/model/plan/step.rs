@@ -176,12 +176,12 @@ impl From<&Statement> for PlannedStatement {
     fn from(statement: &Statement) -> Self {
         Self {
             text: statement.text.clone(),
-            line: statement.line,
-            verb: statement.verb.clone(),
-            tables: statement.tables.clone(),
-            creates: statement.creates.clone(),
-            risks: statement.risks.clone(),
-            concurrent_index: statement.concurrent_index.clone(),
+            line: u32::try_from(statement.line).unwrap_or(u32::MAX),
+            verb: statement.class.verb.clone(),
+            tables: statement.class.tables.clone(),
+            creates: statement.class.creates.clone(),
+            risks: statement.class.risks.clone(),
+            concurrent_index: statement.class.concurrent_index.clone(),
         }
     }
 }

@@ -1,1 +1,36 @@
 //! SQL migration scripts: directives, statements and what can be told of them.
+//!
+//! [`Script::parse`] does it all: it reads the [`Directives`], fills in variables, splits the text into
+//! [`Statement`]s, unwraps a BEGIN/COMMIT around them, refuses what cannot work, and classifies each one.
+
+mod classify;
+mod control;
+mod depth;
+mod directive;
+mod error;
+mod lines;
+mod name;
+mod reader;
+mod risk;
+mod script;
+mod substitute;
+mod tables;
+mod tree;
+
+pub use classify::{Class, ConcurrentIndex, IndexAction};
+pub use directive::{DirectiveError, Directives};
+pub use error::{Note, NoteKind, ScriptError, SyntaxProblem};
+pub use name::QualifiedName;
+pub use risk::{Risk, RiskKind};
+pub use script::{Script, Statement};
+pub use substitute::{SubstituteError, substitute};
+
+/// The most similar of the known words, when one is similar enough to be meant.
+fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2)
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
+}

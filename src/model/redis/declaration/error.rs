@@ -213,7 +213,11 @@ impl DeclarationProblem {
 impl DeclarationError {
     /// An error at a line of a file.
     pub(super) fn new(file: &str, line: u32, problem: DeclarationProblem) -> Self {
-        Self { file: file.to_owned(), line, problem: Box::new(problem) }
+        Self {
+            file: file.to_owned(),
+            line,
+            problem: Box::new(problem),
+        }
     }
 
     /// An error in the file's shape.

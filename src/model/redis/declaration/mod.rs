@@ -85,7 +85,9 @@ impl Declaration {
         let mut found: Option<(&'d Step, Captures<'k>)> = None;
         let mut numbers = Vec::new();
         for step in &self.steps {
-            let Some(captures) = step.op.pattern().and_then(|pattern| pattern.captures(key)) else { continue };
+            let Some(captures) = step.op.pattern().and_then(|pattern| pattern.captures(key)) else {
+                continue;
+            };
             numbers.push(step.number);
             found.get_or_insert((step, captures));
         }
@@ -102,7 +104,10 @@ impl Declaration {
     pub fn irreversible(&self) -> Option<String> {
         self.steps.iter().find_map(|step| {
             let reason = step.op.irreversible()?;
-            Some(format!("step {} ({}) cannot be undone: {reason}", step.number, step.op))
+            Some(format!(
+                "step {} ({}) cannot be undone: {reason}",
+                step.number, step.op
+            ))
         })
     }
 
@@ -114,7 +119,11 @@ impl Declaration {
     /// Why `only_if` rules the migration out, or `None` where it applies.
     pub fn not_applicable(&self, config: &PlanConfig) -> Option<String> {
         let wanted = self.only_deployment.as_deref()?;
-        let found = config.redis.as_ref().and_then(|redis| redis.deployment_id.as_deref()).unwrap_or("");
+        let found = config
+            .redis
+            .as_ref()
+            .and_then(|redis| redis.deployment_id.as_deref())
+            .unwrap_or("");
         if wanted == found {
             return None;
         }
@@ -122,7 +131,11 @@ impl Declaration {
             "" => "without a deployment id".to_owned(),
             id => format!("with deployment id \"{id}\""),
         };
-        Some(format!("it is for a deployment {}, and this is one {}", words(wanted), words(found)))
+        Some(format!(
+            "it is for a deployment {}, and this is one {}",
+            words(wanted),
+            words(found)
+        ))
     }
 
     /// One readable line for each step.
@@ -164,7 +177,9 @@ impl Declaration {
 /// The literal beginning that all patterns share, and anything after it.
 fn common_glob(patterns: &[Pattern]) -> Vec<u8> {
     let globs: Vec<Vec<u8>> = patterns.iter().map(Pattern::glob).collect();
-    let Some(first) = globs.first() else { return b"*".to_vec() };
+    let Some(first) = globs.first() else {
+        return b"*".to_vec();
+    };
     let mut shared = 0;
     let mut at = 0;
     while let Some(byte) = first.get(at) {

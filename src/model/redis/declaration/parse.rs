@@ -5,7 +5,16 @@ use crate::model::config::PlanConfig;
 use crate::model::document::{Document, ShapeError, Table, Text};
 use crate::model::redis::pattern::{Pattern, PatternError, Template};
 
-const TOP: [&str; 8] = ["description", "compat_name", "only_if", "scope", "ignore", "root", "requires", "step"];
+const TOP: [&str; 8] = [
+    "description",
+    "compat_name",
+    "only_if",
+    "scope",
+    "ignore",
+    "root",
+    "requires",
+    "step",
+];
 
 /// Reads one file.
 pub(super) struct Parser<'c> {
@@ -16,7 +25,11 @@ pub(super) struct Parser<'c> {
 
 impl<'c> Parser<'c> {
     pub(super) fn new(file: &'c str, config: &'c PlanConfig) -> Self {
-        Self { file, config, prefix: config.prefix() }
+        Self {
+            file,
+            config,
+            prefix: config.prefix(),
+        }
     }
 
     pub(super) fn declaration(&self, text: &str) -> Result<Declaration, DeclarationError> {
@@ -44,25 +57,43 @@ impl<'c> Parser<'c> {
             only_deployment: self.only_if(&root)?,
             scope,
             ignore,
-            root: root.boolean("root").map_err(|e| self.shape(e))?.is_some_and(|(root, _)| root),
+            root: root
+                .boolean("root")
+                .map_err(|e| self.shape(e))?
+                .is_some_and(|(root, _)| root),
             requires: self
                 .texts(&root, "requires")?
                 .into_iter()
-                .map(|id| id.raw.parse().map_err(|e| self.error(id.line, DeclarationProblem::Requires(e))))
+                .map(|id| {
+                    id.raw
+                        .parse()
+                        .map_err(|e| self.error(id.line, DeclarationProblem::Requires(e)))
+                })
                 .collect::<Result<_, _>>()?,
             steps,
         })
     }
 
     fn only_if(&self, root: &Table<'_>) -> Result<Option<String>, DeclarationError> {
-        let Some(table) = root.table("only_if").map_err(|e| self.shape(e))? else { return Ok(None) };
-        table.allow_only(&["deployment_id"]).map_err(|e| self.shape(e))?;
-        Ok(Some(table.required_string("deployment_id").map_err(|e| self.shape(e))?.raw))
+        let Some(table) = root.table("only_if").map_err(|e| self.shape(e))? else {
+            return Ok(None);
+        };
+        table
+            .allow_only(&["deployment_id"])
+            .map_err(|e| self.shape(e))?;
+        Ok(Some(
+            table
+                .required_string("deployment_id")
+                .map_err(|e| self.shape(e))?
+                .raw,
+        ))
     }
 
     /// The marker's name becomes a part of a key, where a colon would make it another marker's log.
     fn compat_name(&self, root: &Table<'_>) -> Result<Option<String>, DeclarationError> {
-        let Some(text) = self.string(root, "compat_name")? else { return Ok(None) };
+        let Some(text) = self.string(root, "compat_name")? else {
+            return Ok(None);
+        };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if text.raw.is_empty() || !text.raw.chars().all(plain) {
             return Err(self.error(text.line, DeclarationProblem::CompatName));
@@ -72,7 +103,9 @@ impl<'c> Parser<'c> {
 
     /// The patterns that outpost.toml lets every migration ignore.
     fn configured_ignore(&self) -> Result<Vec<Pattern>, DeclarationError> {
-        let Some(redis) = &self.config.redis else { return Ok(Vec::new()) };
+        let Some(redis) = &self.config.redis else {
+            return Ok(Vec::new());
+        };
         redis
             .ignore
             .iter()
@@ -85,26 +118,42 @@ impl<'c> Parser<'c> {
 
     /// One pattern, or a list of them.
     fn patterns(&self, table: &Table<'_>, key: &str) -> Result<Vec<Pattern>, DeclarationError> {
-        self.texts(table, key)?.iter().map(|text| self.pattern(text)).collect()
+        self.texts(table, key)?
+            .iter()
+            .map(|text| self.pattern(text))
+            .collect()
     }
 
     pub(super) fn pattern(&self, text: &Text) -> Result<Pattern, DeclarationError> {
-        Pattern::parse_with(&text.raw, &|name| self.variable(name)).map_err(|e| self.misformed(text, e))
+        Pattern::parse_with(&text.raw, &|name| self.variable(name))
+            .map_err(|e| self.misformed(text, e))
     }
 
     /// A template of a key, whose captures `pattern` must have.
-    pub(super) fn key_template(&self, text: &Text, pattern: &Pattern) -> Result<Template, DeclarationError> {
-        let template =
-            Template::parse_key(&text.raw, &|name| self.variable(name)).map_err(|e| self.misformed(text, e))?;
-        template.check_against(pattern).map_err(|e| self.misformed(text, e))?;
+    pub(super) fn key_template(
+        &self,
+        text: &Text,
+        pattern: &Pattern,
+    ) -> Result<Template, DeclarationError> {
+        let template = Template::parse_key(&text.raw, &|name| self.variable(name))
+            .map_err(|e| self.misformed(text, e))?;
+        template
+            .check_against(pattern)
+            .map_err(|e| self.misformed(text, e))?;
         Ok(template)
     }
 
     /// A template of a value, whose captures `pattern` must have.
-    pub(super) fn value_template(&self, text: &Text, pattern: &Pattern) -> Result<Template, DeclarationError> {
-        let template =
-            Template::parse_value(&text.raw, &|name| self.variable(name)).map_err(|e| self.misformed(text, e))?;
-        template.check_against(pattern).map_err(|e| self.misformed(text, e))?;
+    pub(super) fn value_template(
+        &self,
+        text: &Text,
+        pattern: &Pattern,
+    ) -> Result<Template, DeclarationError> {
+        let template = Template::parse_value(&text.raw, &|name| self.variable(name))
+            .map_err(|e| self.misformed(text, e))?;
+        template
+            .check_against(pattern)
+            .map_err(|e| self.misformed(text, e))?;
         Ok(template)
     }
 
@@ -113,20 +162,33 @@ impl<'c> Parser<'c> {
         let nothing = Pattern::parse("-").map_err(|e| self.misformed(text, e))?;
         let template = self.value_template(text, &nothing)?;
         match nothing.captures(b"-") {
-            Some(captures) => template.expand(&captures).map_err(|e| self.misformed(text, e)),
+            Some(captures) => template
+                .expand(&captures)
+                .map_err(|e| self.misformed(text, e)),
             None => Ok(Vec::new()),
         }
     }
 
     /// A string, or a list of strings; none for an absent key.
-    pub(super) fn texts(&self, table: &Table<'_>, key: &str) -> Result<Vec<Text>, DeclarationError> {
+    pub(super) fn texts(
+        &self,
+        table: &Table<'_>,
+        key: &str,
+    ) -> Result<Vec<Text>, DeclarationError> {
         if table.is_array(key) {
-            return Ok(table.strings(key).map_err(|e| self.shape(e))?.unwrap_or_default());
+            return Ok(table
+                .strings(key)
+                .map_err(|e| self.shape(e))?
+                .unwrap_or_default());
         }
         Ok(self.string(table, key)?.into_iter().collect())
     }
 
-    pub(super) fn string(&self, table: &Table<'_>, key: &str) -> Result<Option<Text>, DeclarationError> {
+    pub(super) fn string(
+        &self,
+        table: &Table<'_>,
+        key: &str,
+    ) -> Result<Option<Text>, DeclarationError> {
         table.string(key).map_err(|e| self.shape(e))
     }
 
@@ -143,7 +205,13 @@ impl<'c> Parser<'c> {
     }
 
     fn misformed(&self, text: &Text, problem: PatternError) -> DeclarationError {
-        self.error(text.line, DeclarationProblem::Pattern { key: text.key.clone(), problem })
+        self.error(
+            text.line,
+            DeclarationProblem::Pattern {
+                key: text.key.clone(),
+                problem,
+            },
+        )
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -8,13 +8,23 @@ use crate::model::document::{Table, Text};
 use crate::model::nearest::nearest;
 use crate::model::redis::convert::{Conversion, Format};
 use crate::model::redis::op::{
-    Command, Convert, Copy, Delete, Expire, KeyType, OnConflict, OnError, Op, Persist, RemoveField, RenameField, Set,
+    Command, Convert, Copy, Delete, Expire, KeyType, OnConflict, OnError, Op, Persist, RemoveField,
+    RenameField, Set,
 };
 use crate::model::redis::pattern::{Pattern, Template};
 
 /// The operations that this version carries out.
-const OPERATIONS: [&str; 9] =
-    ["copy", "convert", "set", "rename_field", "remove_field", "expire", "persist", "delete", "command"];
+const OPERATIONS: [&str; 9] = [
+    "copy",
+    "convert",
+    "set",
+    "rename_field",
+    "remove_field",
+    "expire",
+    "persist",
+    "delete",
+    "command",
+];
 
 /// Operations that are named only to be refused: one that does not work must not be accepted.
 const UNSUPPORTED: [&str; 2] = ["rename", "script"];
@@ -43,9 +53,18 @@ impl Parser<'_> {
             if let Some(name) = UNSUPPORTED.into_iter().find(|name| *name == key) {
                 return Err(self.error(line, DeclarationProblem::Unsupported { name }));
             }
-            let Some(name) = OPERATIONS.into_iter().find(|name| *name == key) else { continue };
+            let Some(name) = OPERATIONS.into_iter().find(|name| *name == key) else {
+                continue;
+            };
             if let Some(first) = found.replace(name) {
-                return Err(self.error(line, DeclarationProblem::TwoOperations { step, first, second: name }));
+                return Err(self.error(
+                    line,
+                    DeclarationProblem::TwoOperations {
+                        step,
+                        first,
+                        second: name,
+                    },
+                ));
             }
         }
         found.ok_or_else(|| {
@@ -65,8 +84,14 @@ impl Parser<'_> {
         let from = self.pattern(&self.required(table, "copy")?)?;
         let to_text = self.required(table, "to")?;
         let to = self.key_template(&to_text, &from)?;
-        if let Some(capture) = from.names().iter().find(|name| !to.names().any(|used| used == name.as_str())) {
-            let problem = DeclarationProblem::TargetDropsCapture { capture: capture.clone() };
+        if let Some(capture) = from
+            .names()
+            .iter()
+            .find(|name| !to.names().any(|used| used == name.as_str()))
+        {
+            let problem = DeclarationProblem::TargetDropsCapture {
+                capture: capture.clone(),
+            };
             return Err(self.error(to_text.line, problem));
         }
         let kind = self.word(table, "type", &KeyType::NAMED)?;
@@ -74,20 +99,39 @@ impl Parser<'_> {
         if !guards.is_empty() && kind != Some(KeyType::Hash) {
             return Err(self.error(table.line(), DeclarationProblem::GuardWithoutHash));
         }
-        let on_conflict = self.word(table, "on_conflict", &OnConflict::NAMED)?.unwrap_or_default();
-        Ok(Op::Copy(Copy { from, to, kind, guards, on_conflict }))
+        let on_conflict = self
+            .word(table, "on_conflict", &OnConflict::NAMED)?
+            .unwrap_or_default();
+        Ok(Op::Copy(Copy {
+            from,
+            to,
+            kind,
+            guards,
+            on_conflict,
+        }))
     }
 
     fn convert(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
-        self.only(table, &["convert", "in", "from_format", "to_format", "on_error"])?;
+        self.only(
+            table,
+            &["convert", "in", "from_format", "to_format", "on_error"],
+        )?;
         let fields = self.texts(table, "convert")?;
         if fields.is_empty() {
-            return Err(self.error(table.line(), DeclarationProblem::Empty { key: "convert".to_owned() }));
+            return Err(self.error(
+                table.line(),
+                DeclarationProblem::Empty {
+                    key: "convert".to_owned(),
+                },
+            ));
         }
         let mut seen = BTreeSet::new();
         for field in &fields {
             if !seen.insert(field.raw.as_str()) {
-                let problem = DeclarationProblem::Twice { key: "convert".to_owned(), name: field.raw.clone() };
+                let problem = DeclarationProblem::Twice {
+                    key: "convert".to_owned(),
+                    name: field.raw.clone(),
+                };
                 return Err(self.error(field.line, problem));
             }
         }
@@ -99,7 +143,9 @@ impl Parser<'_> {
             fields: fields.into_iter().map(|field| field.raw).collect(),
             within: self.within(table)?,
             conversion,
-            on_error: self.word(table, "on_error", &OnError::NAMED)?.unwrap_or_default(),
+            on_error: self
+                .word(table, "on_error", &OnError::NAMED)?
+                .unwrap_or_default(),
         }))
     }
 
@@ -108,10 +154,22 @@ impl Parser<'_> {
         let within = self.within(table)?;
         let fields = self.field_values(table, "set", &within)?;
         if fields.is_empty() {
-            return Err(self.error(table.line(), DeclarationProblem::Empty { key: "set".to_owned() }));
+            return Err(self.error(
+                table.line(),
+                DeclarationProblem::Empty {
+                    key: "set".to_owned(),
+                },
+            ));
         }
-        let overwrite = table.boolean("overwrite").map_err(|e| self.shape(e))?.is_some_and(|(flag, _)| flag);
-        Ok(Op::Set(Set { fields, within, overwrite }))
+        let overwrite = table
+            .boolean("overwrite")
+            .map_err(|e| self.shape(e))?
+            .is_some_and(|(flag, _)| flag);
+        Ok(Op::Set(Set {
+            fields,
+            within,
+            overwrite,
+        }))
     }
 
     fn rename_field(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
@@ -119,16 +177,26 @@ impl Parser<'_> {
         let from = self.required(table, "rename_field")?.raw;
         let to = self.required(table, "to")?;
         if from == to.raw {
-            let problem = DeclarationProblem::Twice { key: "rename_field".to_owned(), name: from };
+            let problem = DeclarationProblem::Twice {
+                key: "rename_field".to_owned(),
+                name: from,
+            };
             return Err(self.error(to.line, problem));
         }
-        Ok(Op::RenameField(RenameField { from, to: to.raw, within: self.within(table)? }))
+        Ok(Op::RenameField(RenameField {
+            from,
+            to: to.raw,
+            within: self.within(table)?,
+        }))
     }
 
     fn remove_field(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
         self.only(table, &["remove_field", "in"])?;
         let field = self.required(table, "remove_field")?.raw;
-        Ok(Op::RemoveField(RemoveField { field, within: self.within(table)? }))
+        Ok(Op::RemoveField(RemoveField {
+            field,
+            within: self.within(table)?,
+        }))
     }
 
     fn expire(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
@@ -136,7 +204,10 @@ impl Parser<'_> {
         let keys = self.pattern(&self.required(table, "expire")?)?;
         let after = self.required(table, "after")?;
         let Some(ttl_ms) = milliseconds(&after.raw) else {
-            let problem = DeclarationProblem::Time { key: after.key.clone(), written: after.raw };
+            let problem = DeclarationProblem::Time {
+                key: after.key.clone(),
+                written: after.raw,
+            };
             return Err(self.error(after.line, problem));
         };
         Ok(Op::Expire(Expire { keys, ttl_ms }))
@@ -144,27 +215,44 @@ impl Parser<'_> {
 
     fn persist(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
         self.only(table, &["persist"])?;
-        Ok(Op::Persist(Persist { keys: self.pattern(&self.required(table, "persist")?)? }))
+        Ok(Op::Persist(Persist {
+            keys: self.pattern(&self.required(table, "persist")?)?,
+        }))
     }
 
     fn delete(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
         self.only(table, &["delete", "type"])?;
         let keys = self.pattern(&self.required(table, "delete")?)?;
-        Ok(Op::Delete(Delete { keys, kind: self.word(table, "type", &KeyType::NAMED)? }))
+        Ok(Op::Delete(Delete {
+            keys,
+            kind: self.word(table, "type", &KeyType::NAMED)?,
+        }))
     }
 
     fn command(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
         self.only(table, &["command", "check", "undo"])?;
         let words = |key: &str| -> Result<Vec<Vec<u8>>, DeclarationError> {
-            self.texts(table, key)?.iter().map(|word| self.literal(word)).collect()
+            self.texts(table, key)?
+                .iter()
+                .map(|word| self.literal(word))
+                .collect()
         };
         let (run, check, undo) = (words("command")?, words("check")?, words("undo")?);
         for (key, list) in [("command", &run), ("check", &check)] {
             if list.is_empty() {
-                return Err(self.error(table.line(), DeclarationProblem::Empty { key: key.to_owned() }));
+                return Err(self.error(
+                    table.line(),
+                    DeclarationProblem::Empty {
+                        key: key.to_owned(),
+                    },
+                ));
             }
         }
-        Ok(Op::Command(Command { run, check, undo: (!undo.is_empty()).then_some(undo) }))
+        Ok(Op::Command(Command {
+            run,
+            check,
+            undo: (!undo.is_empty()).then_some(undo),
+        }))
     }
 
     fn within(&self, table: &Table<'_>) -> Result<Pattern, DeclarationError> {
@@ -182,7 +270,9 @@ impl Parser<'_> {
         key: &str,
         pattern: &Pattern,
     ) -> Result<Vec<(String, Template)>, DeclarationError> {
-        let Some(fields) = table.table(key).map_err(|e| self.shape(e))? else { return Ok(Vec::new()) };
+        let Some(fields) = table.table(key).map_err(|e| self.shape(e))? else {
+            return Ok(Vec::new());
+        };
         let values = fields.keys().map(|(field, _)| {
             let text = self.required(&fields, field)?;
             Ok((field.to_owned(), self.value_template(&text, pattern)?))
@@ -193,9 +283,10 @@ impl Parser<'_> {
     /// A format: a name, or a table that says what is edited.
     fn format(&self, table: &Table<'_>, key: &str) -> Result<Format, DeclarationError> {
         match table.string(key) {
-            Ok(Some(text)) => {
-                text.raw.parse().map_err(|e| self.error(text.line, DeclarationProblem::Convert(e)))
-            }
+            Ok(Some(text)) => text
+                .raw
+                .parse()
+                .map_err(|e| self.error(text.line, DeclarationProblem::Convert(e))),
             Ok(None) => self.required(table, key).map(|_| Format::Text),
             Err(error) => match table.table(key) {
                 Ok(Some(edit)) => self.edit(&edit),
@@ -208,11 +299,19 @@ impl Parser<'_> {
         use crate::model::redis::convert::ConvertError;
         self.only(table, &["prefix", "suffix", "replace", "with"])?;
         let get = |key: &str| Ok(self.string(table, key)?.map(|text: Text| text.raw));
-        match (get("prefix")?, get("suffix")?, get("replace")?, get("with")?) {
+        match (
+            get("prefix")?,
+            get("suffix")?,
+            get("replace")?,
+            get("with")?,
+        ) {
             (Some(prefix), None, None, None) => Ok(Format::Prefix(prefix)),
             (None, Some(suffix), None, None) => Ok(Format::Suffix(suffix)),
             (None, None, Some(replace), Some(with)) => Ok(Format::Replace { replace, with }),
-            _ => Err(self.error(table.line(), DeclarationProblem::Convert(ConvertError::MalformedEdit))),
+            _ => Err(self.error(
+                table.line(),
+                DeclarationProblem::Convert(ConvertError::MalformedEdit),
+            )),
         }
     }
 
@@ -223,13 +322,23 @@ impl Parser<'_> {
         key: &str,
         known: &[(&'static str, T)],
     ) -> Result<Option<T>, DeclarationError> {
-        let Some(text) = self.string(table, key)? else { return Ok(None) };
+        let Some(text) = self.string(table, key)? else {
+            return Ok(None);
+        };
         if let Some((_, value)) = known.iter().find(|(word, _)| *word == text.raw) {
             return Ok(Some(value.clone()));
         }
         let known: Vec<&'static str> = known.iter().map(|(word, _)| *word).collect();
         let nearest = nearest(&text.raw, &known);
-        Err(self.error(text.line, DeclarationProblem::Word { key: text.key, written: text.raw, known, nearest }))
+        Err(self.error(
+            text.line,
+            DeclarationProblem::Word {
+                key: text.key,
+                written: text.raw,
+                known,
+                nearest,
+            },
+        ))
     }
 }
 
@@ -244,5 +353,9 @@ fn milliseconds(text: &str) -> Option<u64> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(unit).filter(|ms| *ms > 0)
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|ms| *ms > 0)
 }

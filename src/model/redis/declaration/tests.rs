@@ -69,7 +69,10 @@ fn a_declaration_gives_back_what_was_written() {
     assert_eq!(declaration.scan_glob(), b"tenant:*");
     assert_eq!(declaration.not_applicable(&config("")), None);
     let reason = declaration.not_applicable(&config("dp_1")).unwrap();
-    assert_eq!(reason, "it is for a deployment without a deployment id, and this is one with deployment id \"dp_1\"");
+    assert_eq!(
+        reason,
+        "it is for a deployment without a deployment id, and this is one with deployment id \"dp_1\""
+    );
 }
 
 #[test]
@@ -103,14 +106,23 @@ fn u22_u33_every_key_is_classified_by_its_whole_form() {
 #[test]
 fn variables_are_literal_and_the_prefix_is_the_deployment_id() {
     let text = "scope = \"${prefix}<rest..>\"\n[[step]]\ndelete = \"${prefix}${star}:<id>\"\n";
-    let config = PlanConfig { redis: None, ..config("") };
+    let config = PlanConfig {
+        redis: None,
+        ..config("")
+    };
     let declaration = Declaration::parse("f", text, &config).unwrap();
     assert!(matches!(declaration.classify(b"a*<x>:1"), Class::Step(..)));
     let mut with_id = super::tests::config("dp");
     with_id.redis.as_mut().unwrap().ignore.clear();
     let declaration = Declaration::parse("f", text, &with_id).unwrap();
-    assert!(matches!(declaration.classify(b"dp:a*<x>:1"), Class::Step(..)));
-    assert!(matches!(declaration.classify(b"a*<x>:1"), Class::OutOfScope));
+    assert!(matches!(
+        declaration.classify(b"dp:a*<x>:1"),
+        Class::Step(..)
+    ));
+    assert!(matches!(
+        declaration.classify(b"a*<x>:1"),
+        Class::OutOfScope
+    ));
     assert_eq!(declaration.scan_glob(), b"dp:*");
 }
 
@@ -119,23 +131,83 @@ fn broken_files_are_refused_with_line_and_reason() {
     for (text, line, said) in [
         ("", 1, "there is no [[step]]"),
         ("scoope = \"a\"", 1, "there is no key `scoope`"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncoppy = \"a:<b>\"\nto = \"x\"", 3, "`coppy` is none"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\ntyp = \"hash\"", 5, "there is no key `typ`"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\ndelete = \"a:<b>\"", 4, "two operations"),
-        ("scope = \"a:<b..>\"\n[[step]]\nscript = \"x.lua\"", 3, "`script` is not supported"),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncoppy = \"a:<b>\"\nto = \"x\"",
+            3,
+            "`coppy` is none",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\ntyp = \"hash\"",
+            5,
+            "there is no key `typ`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\ndelete = \"a:<b>\"",
+            4,
+            "two operations",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nscript = \"x.lua\"",
+            3,
+            "`script` is not supported",
+        ),
         ("[[step]]\ndelete = \"a:<b>\"", 1, "`scope` is missing"),
-        ("scope = \"a:<b\"\n[[step]]\ndelete = \"a:<b>\"", 1, "never closed"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<x>\"", 4, "captures no `x`"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>:<c>\"\nto = \"c:<b>\"", 4, "does not use <c>"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\ntype = \"hsh\"", 5, "cannot be \"hsh\""),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\nfields = { id = \"<b>\" }", 2, "needs `type = \"hash\"`"),
-        ("scope = \"a:<b..>\"\n[[step]]\nconvert = [\"f\"]\nin = \"a:<b>\"\nfrom_format = \"rfc\"\nto_format = \"unix_ms\"", 5, "no value format is called `rfc`"),
-        ("scope = \"a:<b..>\"\n[[step]]\nconvert = [\"f\", \"f\"]\nin = \"a:<b>\"\nfrom_format = \"rfc3339\"\nto_format = \"unix_ms\"", 3, "names f twice"),
-        ("scope = \"a:<b..>\"\n[[step]]\nset = {}\nin = \"a:<b>\"", 2, "`set` is empty"),
-        ("scope = \"a:<b..>\"\n[[step]]\nexpire = \"a:<b>\"\nafter = \"0s\"", 4, "not a time"),
+        (
+            "scope = \"a:<b\"\n[[step]]\ndelete = \"a:<b>\"",
+            1,
+            "never closed",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<x>\"",
+            4,
+            "captures no `x`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>:<c>\"\nto = \"c:<b>\"",
+            4,
+            "does not use <c>",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\ntype = \"hsh\"",
+            5,
+            "cannot be \"hsh\"",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\nfields = { id = \"<b>\" }",
+            2,
+            "needs `type = \"hash\"`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = [\"f\"]\nin = \"a:<b>\"\nfrom_format = \"rfc\"\nto_format = \"unix_ms\"",
+            5,
+            "no value format is called `rfc`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = [\"f\", \"f\"]\nin = \"a:<b>\"\nfrom_format = \"rfc3339\"\nto_format = \"unix_ms\"",
+            3,
+            "names f twice",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nset = {}\nin = \"a:<b>\"",
+            2,
+            "`set` is empty",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nexpire = \"a:<b>\"\nafter = \"0s\"",
+            4,
+            "not a time",
+        ),
         ("[[step]]\ncommand = [\"FT.CREATE\"]", 1, "`check` is empty"),
-        ("compat_name = \"a:run:1\"\n[[step]]\ncommand = [\"A\"]\ncheck = [\"B\"]", 1, "`compat_name`"),
-        ("requires = [\"0001\"]\n[[step]]\ncommand = [\"A\"]\ncheck = [\"B\"]", 1, "`requires`"),
+        (
+            "compat_name = \"a:run:1\"\n[[step]]\ncommand = [\"A\"]\ncheck = [\"B\"]",
+            1,
+            "`compat_name`",
+        ),
+        (
+            "requires = [\"0001\"]\n[[step]]\ncommand = [\"A\"]\ncheck = [\"B\"]",
+            1,
+            "`requires`",
+        ),
     ] {
         let error = parse(text).expect_err(text);
         assert!(error.problem.to_string().contains(said), "{text}\n{error}");
@@ -146,28 +218,63 @@ fn broken_files_are_refused_with_line_and_reason() {
 #[test]
 fn overlaps_and_gaps_that_patterns_show_are_errors_with_an_example() {
     for (text, said) in [
-        ("scope = \"a:<b..>\"\n[[step]]\ndelete = \"a:<b>\"\n[[step]]\ndelete = \"a:<b..>\"", "step 1 and step 2 both match keys such as a:"),
-        ("scope = \"a:<b..>\"\nignore = \"a:x\"\n[[step]]\ndelete = \"a:<b>\"", "both match keys such as a:x"),
-        ("scope = \"a:<b..>\"\n[[step]]\ndelete = \"b:<b>\"", "outside of `scope`, such as b:"),
-        ("scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"a:<b>\"", "copies to keys that step 1 works on"),
-        ("scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ndelete = \"c:<x>\"", "copies to keys that step 2 works on"),
-        ("scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"", "that nothing accounts for, such as c:"),
-        ("scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ncopy = \"a:x:<b>\"\nto = \"c:<b>\"", "both copy to keys such as c:"),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ndelete = \"a:<b>\"\n[[step]]\ndelete = \"a:<b..>\"",
+            "step 1 and step 2 both match keys such as a:",
+        ),
+        (
+            "scope = \"a:<b..>\"\nignore = \"a:x\"\n[[step]]\ndelete = \"a:<b>\"",
+            "both match keys such as a:x",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ndelete = \"b:<b>\"",
+            "outside of `scope`, such as b:",
+        ),
+        (
+            "scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"a:<b>\"",
+            "copies to keys that step 1 works on",
+        ),
+        (
+            "scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ndelete = \"c:<x>\"",
+            "copies to keys that step 2 works on",
+        ),
+        (
+            "scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"",
+            "that nothing accounts for, such as c:",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ncopy = \"a:x:<b>\"\nto = \"c:<b>\"",
+            "both copy to keys such as c:",
+        ),
     ] {
         let error = Declaration::parse("f", text, &without_ignore()).expect_err(text);
         assert!(error.problem.to_string().contains(said), "{text}\n{error}");
         assert!(error.hint().is_some());
     }
     let error = parse(HASH_TAGS).expect_err("outpost.toml ignores tenant:skip:…");
-    assert!(error.to_string().contains("`ignore` pattern tenant:skip:<rest..>"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`ignore` pattern tenant:skip:<rest..>"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_step_that_cannot_be_undone_is_named() {
     for (step, said) in [
-        ("delete = \"a:<b>\"", "step 1 (delete a:<b>) cannot be undone: it deletes keys"),
-        ("persist = \"a:<b>\"", "step 1 (persist a:<b>) cannot be undone"),
-        ("set = { x = \"1\" }\nin = \"a:<b>\"\noverwrite = true", "it overwrites values"),
+        (
+            "delete = \"a:<b>\"",
+            "step 1 (delete a:<b>) cannot be undone: it deletes keys",
+        ),
+        (
+            "persist = \"a:<b>\"",
+            "step 1 (persist a:<b>) cannot be undone",
+        ),
+        (
+            "set = { x = \"1\" }\nin = \"a:<b>\"\noverwrite = true",
+            "it overwrites values",
+        ),
     ] {
         let declaration = parse(&format!("scope = \"a:<b..>\"\n[[step]]\n{step}")).unwrap();
         let reason = declaration.irreversible().expect(step);

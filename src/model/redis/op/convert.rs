@@ -42,33 +42,53 @@ impl Convert {
                 Outcome::Already => {}
                 Outcome::Converted(new) => {
                     let lossy = self.conversion.loses(old);
-                    changes.push(Change { field, old: old.clone(), new, lossy });
+                    changes.push(Change {
+                        field,
+                        old: old.clone(),
+                        new,
+                        lossy,
+                    });
                 }
                 Outcome::Neither(misfit) if self.on_error == OnError::Record => {
                     exceptions.push(Exception { field, misfit });
                 }
                 Outcome::Neither(misfit) => {
                     let field = self.fields.get(field).cloned().unwrap_or_default();
-                    return Decision::Refused(Problem::Unreadable { field, value: old.clone(), misfit });
+                    return Decision::Refused(Problem::Unreadable {
+                        field,
+                        value: old.clone(),
+                        misfit,
+                    });
                 }
             }
         }
         match (changes.is_empty(), exceptions.is_empty()) {
             (true, true) => Decision::Done,
             (true, false) => Decision::Excepted(exceptions),
-            (false, _) => Decision::Work(Work::Convert { changes, exceptions }),
+            (false, _) => Decision::Work(Work::Convert {
+                changes,
+                exceptions,
+            }),
         }
     }
 
     /// The step that undoes this one, where there is one.
     pub fn reverse(&self) -> Option<Self> {
-        Some(Self { conversion: self.conversion.reverse()?, ..self.clone() })
+        Some(Self {
+            conversion: self.conversion.reverse()?,
+            ..self.clone()
+        })
     }
 }
 
 impl std::fmt::Display for Convert {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (from, to) = (self.conversion.from(), self.conversion.to());
-        write!(f, "convert {} in {} from {from} to {to}", self.fields.join(", "), self.within)
+        write!(
+            f,
+            "convert {} in {} from {from} to {to}",
+            self.fields.join(", "),
+            self.within
+        )
     }
 }

@@ -32,7 +32,11 @@ pub enum OnConflict {
 
 impl OnConflict {
     /// The words that a declaration may use.
-    pub const NAMED: [(&'static str, Self); 3] = [("keep", Self::Keep), ("replace", Self::Replace), ("fail", Self::Fail)];
+    pub const NAMED: [(&'static str, Self); 3] = [
+        ("keep", Self::Keep),
+        ("replace", Self::Replace),
+        ("fail", Self::Fail),
+    ];
 }
 
 impl Copy {
@@ -40,7 +44,11 @@ impl Copy {
         for (index, ((field, _), expected)) in self.guards.iter().zip(guards).enumerate() {
             let found = view.fields.get(index).cloned().flatten();
             if found.as_ref() != Some(expected) {
-                return Decision::Refused(Problem::Guard { field: field.clone(), expected: expected.clone(), found });
+                return Decision::Refused(Problem::Guard {
+                    field: field.clone(),
+                    expected: expected.clone(),
+                    found,
+                });
             }
         }
         match (view.recorded, view.target, self.on_conflict) {

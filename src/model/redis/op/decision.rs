@@ -166,19 +166,41 @@ impl Problem {
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::WrongType { expected, found } => write!(f, "a {}, not a {}", found.name(), expected.name()),
-            Self::Guard { field, expected, found } => {
+            Self::WrongType { expected, found } => {
+                write!(f, "a {}, not a {}", found.name(), expected.name())
+            }
+            Self::Guard {
+                field,
+                expected,
+                found,
+            } => {
                 let field = printable(field.as_bytes());
                 match found {
-                    Some(found) => write!(f, "{field} is \"{}\", not \"{}\"", printable(found), printable(expected)),
-                    None => write!(f, "it has no {field}, which should be \"{}\"", printable(expected)),
+                    Some(found) => write!(
+                        f,
+                        "{field} is \"{}\", not \"{}\"",
+                        printable(found),
+                        printable(expected)
+                    ),
+                    None => write!(
+                        f,
+                        "it has no {field}, which should be \"{}\"",
+                        printable(expected)
+                    ),
                 }
             }
             Self::Conflict => f.write_str("its target exists"),
             // The value may be a secret that strayed into the field, so only the reason is told.
-            Self::Unreadable { field, misfit, .. } => write!(f, "{}: {misfit}", printable(field.as_bytes())),
+            Self::Unreadable { field, misfit, .. } => {
+                write!(f, "{}: {misfit}", printable(field.as_bytes()))
+            }
             Self::BothFields { from, to } => {
-                write!(f, "it has both {} and {}", printable(from.as_bytes()), printable(to.as_bytes()))
+                write!(
+                    f,
+                    "it has both {} and {}",
+                    printable(from.as_bytes()),
+                    printable(to.as_bytes())
+                )
             }
         }
     }
@@ -192,14 +214,27 @@ impl Sort {
             n => (format!("{n} keys"), "are", "have", "their"),
         };
         match self {
-            Self::Unaccounted => format!("{keys} in scope {are} matched by no step and no ignore pattern"),
+            Self::Unaccounted => {
+                format!("{keys} in scope {are} matched by no step and no ignore pattern")
+            }
             Self::Ambiguous => format!("{keys} {are} matched by more than one step"),
-            Self::BadTarget => format!("{keys} would be copied onto keys that are sources themselves or the tool's own"),
+            Self::BadTarget => format!(
+                "{keys} would be copied onto keys that are sources themselves or the tool's own"
+            ),
             Self::WrongType => format!("{keys} {are} of another type than declared"),
-            Self::Guard => format!("{keys} {} declared field value", if count == 1 { "fails its" } else { "fail their" }),
+            Self::Guard => format!(
+                "{keys} {} declared field value",
+                if count == 1 {
+                    "fails its"
+                } else {
+                    "fail their"
+                }
+            ),
             Self::Conflict => format!("{keys} {have} {their} target in place already"),
             Self::Unreadable => format!("{keys} {have} a value in neither form"),
-            Self::Lossy => format!("{keys} {have} a value that the way back would not restore, which needs --allow-lossy"),
+            Self::Lossy => format!(
+                "{keys} {have} a value that the way back would not restore, which needs --allow-lossy"
+            ),
         }
     }
 }

@@ -26,9 +26,10 @@ pub struct RemoveField {
 impl RenameField {
     pub(super) fn decide(&self, view: &KeyView) -> Decision {
         match view.fields.as_slice() {
-            [Some(_), Some(_)] => {
-                Decision::Refused(Problem::BothFields { from: self.from.clone(), to: self.to.clone() })
-            }
+            [Some(_), Some(_)] => Decision::Refused(Problem::BothFields {
+                from: self.from.clone(),
+                to: self.to.clone(),
+            }),
             [Some(_), None] => Decision::Work(Work::RenameField),
             _ => Decision::Done,
         }
@@ -36,7 +37,11 @@ impl RenameField {
 
     /// The step that undoes this one.
     pub fn reverse(&self) -> Self {
-        Self { from: self.to.clone(), to: self.from.clone(), within: self.within.clone() }
+        Self {
+            from: self.to.clone(),
+            to: self.from.clone(),
+            within: self.within.clone(),
+        }
     }
 }
 
@@ -50,7 +55,11 @@ pub(super) fn decide_removal(view: &KeyView) -> Decision {
 
 impl std::fmt::Display for RenameField {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "rename field {} to {} in {}", self.from, self.to, self.within)
+        write!(
+            f,
+            "rename field {} to {} in {}",
+            self.from, self.to, self.within
+        )
     }
 }
 

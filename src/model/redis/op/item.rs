@@ -32,13 +32,23 @@ impl<'d> Item<'d> {
             Op::Set(op) => op.fields.as_slice(),
             _ => &[],
         };
-        let values = templates.iter().map(|(_, template)| template.expand(captures)).collect::<Result<_, _>>()?;
-        Ok(Self { step, key: captures.key().to_vec(), target, values })
+        let values = templates
+            .iter()
+            .map(|(_, template)| template.expand(captures))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            step,
+            key: captures.key().to_vec(),
+            target,
+            values,
+        })
     }
 
     /// What is to be done with the key: the one definition that plan, apply and verify share.
     pub fn decide(&self, view: &KeyView) -> Decision {
-        let Some(found) = view.kind else { return Decision::Gone };
+        let Some(found) = view.kind else {
+            return Decision::Gone;
+        };
         if let Some(problem) = wrong_type(&self.step.op, found) {
             return Decision::Refused(problem);
         }

@@ -61,12 +61,20 @@ impl KeyType {
         if name == "none" {
             return None;
         }
-        Some(Self::NAMED.iter().find(|(known, _)| *known == name).map_or(Self::Other, |(_, kind)| *kind))
+        Some(
+            Self::NAMED
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or(Self::Other, |(_, kind)| *kind),
+        )
     }
 
     /// The name that `TYPE` gives; a module's type has one that is not kept.
     pub fn name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, kind)| *kind == self).map_or("a module's type", |(name, _)| name)
+        Self::NAMED
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("a module's type", |(name, _)| name)
     }
 }
 
@@ -114,7 +122,9 @@ impl Op {
         match self {
             Self::Copy(op) => op.kind,
             Self::Delete(op) => op.kind,
-            Self::Convert(_) | Self::Set(_) | Self::RenameField(_) | Self::RemoveField(_) => Some(KeyType::Hash),
+            Self::Convert(_) | Self::Set(_) | Self::RenameField(_) | Self::RemoveField(_) => {
+                Some(KeyType::Hash)
+            }
             Self::Expire(_) | Self::Persist(_) | Self::Command(_) => None,
         }
     }
@@ -139,8 +149,12 @@ impl Op {
     /// Whether values may be lost in it that no reverse brings back; `None` where it has a reverse.
     pub fn irreversible(&self) -> Option<&'static str> {
         match self {
-            Self::Copy(op) if op.on_conflict == OnConflict::Replace => Some("it replaces existing keys"),
-            Self::Convert(op) if op.conversion.reverse().is_none() => Some("its conversion forgets what was there"),
+            Self::Copy(op) if op.on_conflict == OnConflict::Replace => {
+                Some("it replaces existing keys")
+            }
+            Self::Convert(op) if op.conversion.reverse().is_none() => {
+                Some("its conversion forgets what was there")
+            }
             Self::Set(op) if op.overwrite => Some("it overwrites values"),
             Self::RemoveField(_) => Some("it removes values"),
             Self::Expire(_) | Self::Persist(_) => Some("the times to live before it are not kept"),

@@ -108,7 +108,9 @@ impl Template {
                     shortest += bytes.len();
                     parts.push(Part::Literal(bytes.clone()));
                 }
-                Piece::Capture { .. } if matches!(parts.last(), Some(Part::Capture { .. })) => return None,
+                Piece::Capture { .. } if matches!(parts.last(), Some(Part::Capture { .. })) => {
+                    return None;
+                }
                 Piece::Capture { name, .. } => {
                     let declared = source.names.iter().position(|known| known == name)?;
                     let class = source.parts.iter().find_map(|part| match part {
@@ -116,20 +118,32 @@ impl Template {
                         _ => None,
                     })?;
                     shortest += class.shortest();
-                    let slot = names.iter().position(|known| known == name).unwrap_or_else(|| {
-                        names.push(name.clone());
-                        names.len() - 1
-                    });
+                    let slot = names
+                        .iter()
+                        .position(|known| known == name)
+                        .unwrap_or_else(|| {
+                            names.push(name.clone());
+                            names.len() - 1
+                        });
                     parts.push(Part::Capture { slot, class });
                 }
             }
         }
-        let captures = parts.iter().filter(|part| matches!(part, Part::Capture { .. })).count();
+        let captures = parts
+            .iter()
+            .filter(|part| matches!(part, Part::Capture { .. }))
+            .count();
         if captures > super::MAX_CAPTURES {
             return None;
         }
         let repeats = captures > names.len();
-        Some(Pattern { source: self.source.clone(), parts, names, repeats, shortest })
+        Some(Pattern {
+            source: self.source.clone(),
+            parts,
+            names,
+            repeats,
+            shortest,
+        })
     }
 
     fn lacks(&self, name: &str, column: usize, known: Vec<String>) -> PatternError {

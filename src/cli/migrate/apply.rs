@@ -1,0 +1,199 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::args::Globals;
+use crate::cli::context::{Project, block_on, duration, holder};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::migrate::plan::Scope;
+use crate::cli::output::Output;
+use crate::cli::prompt;
+use crate::engine::{self, Applied, ApplyOptions, Stores};
+use crate::model::event::{Event, Events};
+use crate::model::plan::Plan;
+use crate::{plan_file, render};
+
+/// Execute a saved plan, exactly; or plan and apply in one go
+///
+/// With a plan file, its steps run as they were reviewed, or not at all: a plan whose databases have
+/// changed since is refused as stale. After an interruption run the same command again; it goes on where
+/// it stopped. Without a file, a plan is made, shown, and applied once you say yes.
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    /// The plan file; without one, plan first
+    #[arg(conflicts_with_all = ["to", "only", "accept_edits", "allow_lossy", "revert_unknown"])]
+    plan: Option<PathBuf>,
+
+    #[command(flatten)]
+    scope: Scope,
+
+    #[command(flatten)]
+    how: How,
+}
+
+/// How a plan is applied; `cleanup` and `resolve` share it.
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+
+    /// Refuse a plan with another digest
+    #[arg(long, value_name = "DIGEST")]
+    pub(super) expect: Option<String>,
+
+    /// How many steps may run side by side
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) parallelism: u16,
+
+    /// How long to wait for another run's lease, such as 60s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) lock_wait: Option<Duration>,
+
+    /// How to report: text, or one JSON event a line
+    #[arg(long, default_value = "text")]
+    pub(super) format: ApplyFormat,
+}
+
+/// How a run is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ApplyFormat {
+    /// For people
+    Text,
+    /// One event a line
+    Json,
+}
+
+impl Apply {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
+        let project = Project::load(globals)?;
+        match &self.plan {
+            // The review was the question: a saved plan is applied without another one.
+            Some(path) => {
+                let plan = plan_file::read(path)?;
+                let again = format!("outpost migrate apply {}", path.display());
+                self.how.apply(&project.stores, &plan, &again, output)
+            }
+            None => {
+                let plan = block_on(self.scope.plan(&project))?;
+                self.how.confirm_and_apply(&project.stores, &plan, "outpost migrate apply", output)
+            }
+        }
+    }
+}
+
+impl How {
+    /// Shows a plan that was made just now, asks, and applies it.
+    pub(super) fn confirm_and_apply(
+        &self,
+        stores: &Stores,
+        plan: &Plan,
+        again: &str,
+        output: &Output,
+    ) -> Result<Exit, CliError> {
+        if self.format == ApplyFormat::Text {
+            output.print(|out, style| render::plan(out, style, plan, None))?;
+        }
+        if plan.decision.is_empty() {
+            return Ok(Exit::Done);
+        }
+        if !self.yes {
+            prompt::confirm(output, "Apply this plan?")?;
+        }
+        self.apply(stores, plan, again, output)
+    }
+
+    /// Applies a plan and reports. `again` is the command that resumes.
+    pub(super) fn apply(
+        &self,
+        stores: &Stores,
+        plan: &Plan,
+        again: &str,
+        output: &Output,
+    ) -> Result<Exit, CliError> {
+        self.check_digest(plan)?;
+        let events = Reporter::new(self.format, plan, output);
+        block_on(async {
+            let interrupt = Interrupt::listen()?;
+            let options = ApplyOptions {
+                holder: holder(),
+                lease_id: uuid::Uuid::new_v4().to_string(),
+                parallelism: usize::from(self.parallelism),
+                lock_wait: self.lock_wait,
+            };
+            let outcome = engine::apply(stores, plan, &options, &*events, interrupt.token()).await;
+            events.finish();
+            let interrupted = interrupt.exit();
+            let applied = match outcome {
+                Ok(applied) => applied,
+                Err(error) => {
+                    return match interrupted {
+                        Some(exit) => Ok(exit),
+                        None => Err(error.into()),
+                    };
+                }
+            };
+            if self.format == ApplyFormat::Text {
+                output.print(|out, style| render::applied(out, style, &applied, plan))?;
+            }
+            let complete = match &applied {
+                Applied::NothingToDo | Applied::Already => true,
+                Applied::Ran(report) => report.complete(),
+            };
+            if complete {
+                return Ok(Exit::Done);
+            }
+            output.tell(|out, style| render::resume(out, style, again));
+            Ok(interrupted.unwrap_or(Exit::Error))
+        })
+    }
+
+    fn check_digest(&self, plan: &Plan) -> Result<(), CliError> {
+        let Some(expected) = &self.expect else { return Ok(()) };
+        let bare = expected.strip_prefix("sha256:").unwrap_or(expected);
+        if bare.eq_ignore_ascii_case(&plan.digest.hex()) {
+            return Ok(());
+        }
+        Err(CliError::OtherDigest { expected: expected.clone(), found: plan.digest.to_string() })
+    }
+}
+
+/// Where the events of a run go: bars on a terminal, plain lines elsewhere, JSON on stdout.
+enum Reporter {
+    Bars(render::Progress),
+    Lines(render::Lines),
+    Json(render::JsonLines),
+}
+
+impl Reporter {
+    fn new(format: ApplyFormat, plan: &Plan, output: &Output) -> Arc<Self> {
+        let style = output.stderr_style();
+        Arc::new(match format {
+            ApplyFormat::Json => Self::Json(render::JsonLines::new(Box::new(std::io::stdout()))),
+            ApplyFormat::Text if output.live() => {
+                Self::Bars(render::Progress::new(indicatif::ProgressDrawTarget::stderr(), style, plan))
+            }
+            ApplyFormat::Text => Self::Lines(render::Lines::new(Box::new(std::io::stderr()), style)),
+        })
+    }
+
+    fn finish(&self) {
+        if let Self::Bars(bars) = self {
+            bars.finish();
+        }
+    }
+}
+
+impl Events for Reporter {
+    fn emit(&self, event: Event) {
+        match self {
+            Self::Bars(bars) => bars.emit(event),
+            Self::Lines(lines) => lines.emit(event),
+            Self::Json(lines) => lines.emit(event),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::args::Globals;
+use crate::cli::context::{Project, block_on};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::migrate::apply::How;
+use crate::cli::output::Output;
+use crate::engine::{self, Depth};
+use crate::model::id::MigrationId;
+use crate::model::plan::{Plan, plan_cleanup};
+use crate::{plan_file, render};
+
+/// Remove what applied migrations left behind
+///
+/// Plans the removal, shows it, and asks. Only what verification has proven is removed: a Redis source
+/// whose copy was made or equals it, or what a .cleanup.sql names once its .verify.sql passes. With -out
+/// the plan is saved for `outpost migrate apply FILE` instead.
+#[derive(Debug, Args)]
+pub(super) struct Cleanup {
+    /// Only these migrations; all that are applied and have something to clean up, without any
+    #[arg(value_name = "ID")]
+    ids: Vec<MigrationId>,
+
+    /// Save the plan to this file instead of applying it
+    #[arg(long, value_name = "FILE", conflicts_with = "yes")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    how: How,
+}
+
+impl Cleanup {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
+        let project = Project::load(globals)?;
+        let ids: BTreeSet<MigrationId> = self.ids.iter().cloned().collect();
+        let plan = block_on(async {
+            let desired = project.desired(None)?;
+            let observed = project.observe(Depth::Full).await?;
+            let chosen = (!ids.is_empty()).then_some(&ids);
+            let decision = plan_cleanup(&project.catalog, &project.graph, &observed, &desired, chosen)?;
+            let evidence = engine::estimate(&project.stores, &project.catalog, &decision).await?;
+            Ok(Plan::new(decision, evidence)?)
+        })?;
+        match &self.out {
+            Some(path) => {
+                plan_file::write(path, &plan)?;
+                output.print(|out, style| render::plan(out, style, &plan, Some(path)))?;
+                Ok(Exit::Done)
+            }
+            None => self.how.confirm_and_apply(&project.stores, &plan, "outpost migrate cleanup", output),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::args::{Format, Globals, OnlyStore};
+use crate::cli::context::{Project, block_on};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::engine::{self, Depth};
+use crate::model::plan::{self, Desired};
+use crate::{plan_file, render};
+
+/// Show what it takes to reach the desired version, and save it with -out
+///
+/// Reads the databases and changes nothing. A saved plan holds everything that `apply` runs: review it,
+/// then apply exactly it. Re-planning from the same state gives the same digest.
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// Save the plan to this file, for `outpost migrate apply FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Exit with 2 when there is something to do
+    #[arg(long)]
+    detailed_exitcode: bool,
+
+    #[command(flatten)]
+    scope: Scope,
+
+    /// How to print
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+/// What a plan is made for; `plan` and `apply --yes` share it.
+#[derive(Debug, Default, Args)]
+pub(super) struct Scope {
+    /// Plan for this version instead of the one in outpost.toml; a lower one plans reverts
+    #[arg(long, value_name = "VERSION")]
+    pub(super) to: Option<String>,
+
+    /// Plan for one store only
+    #[arg(long, value_name = "STORE")]
+    pub(super) only: Option<OnlyStore>,
+
+    /// Record edits of applied migrations instead of refusing them
+    #[arg(long)]
+    pub(super) accept_edits: bool,
+
+    /// Convert Redis values even where the way back would not give the same bytes
+    #[arg(long)]
+    pub(super) allow_lossy: bool,
+
+    /// Revert migrations that the schema folder does not know, by the down SQL kept in the ledger
+    #[arg(long)]
+    pub(super) revert_unknown: bool,
+}
+
+impl Scope {
+    /// Whether any of it was given.
+    pub(super) fn given(&self) -> bool {
+        self.to.is_some() || self.only.is_some() || self.accept_edits || self.allow_lossy || self.revert_unknown
+    }
+
+    fn desired(&self, project: &Project) -> Result<Desired, CliError> {
+        Ok(Desired {
+            only: self.only.map(Into::into),
+            accept_edits: self.accept_edits,
+            allow_lossy: self.allow_lossy,
+            revert_unknown: self.revert_unknown,
+            ..project.desired(self.to.as_deref())?
+        })
+    }
+
+    /// Makes the plan.
+    pub(super) async fn plan(&self, project: &Project) -> Result<plan::Plan, CliError> {
+        let desired = self.desired(project)?;
+        let observed = project.observe(Depth::Full).await?;
+        let decision = plan::plan(&project.catalog, &project.graph, &observed, &desired)?;
+        let evidence = engine::estimate(&project.stores, &project.catalog, &decision).await?;
+        Ok(plan::Plan::new(decision, evidence)?)
+    }
+}
+
+impl Plan {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
+        let project = Project::load(globals)?;
+        let plan = block_on(self.scope.plan(&project))?;
+        if let Some(path) = &self.out {
+            plan_file::write(path, &plan)?;
+        }
+        output.print(|out, style| match self.format {
+            Format::Text => render::plan(out, style, &plan, self.out.as_deref()),
+            Format::Json => render::plan_json(out, &plan),
+        })?;
+        let changes = !plan.decision.is_empty();
+        Ok(if changes && self.detailed_exitcode { Exit::Changes } else { Exit::Done })
+    }
+}

@@ -1,0 +1,73 @@
+use clap::Args;
+
+use crate::cli::args::Globals;
+use crate::cli::context::{Project, block_on, store_name};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::prompt;
+use crate::render;
+
+/// Show who holds the lease, or break a dead run's lease
+///
+/// Without an id it shows the leases. A lease expires by itself 30 seconds after its holder's last sign of
+/// life, so this is seldom needed. A holder whose lease is broken writes nothing more.
+#[derive(Debug, Args)]
+pub(super) struct Unlock {
+    /// The lease's id
+    id: Option<String>,
+
+    /// Break it even though its holder is alive
+    #[arg(long, requires = "id")]
+    force: bool,
+
+    /// Do not ask
+    #[arg(long, requires = "id")]
+    yes: bool,
+}
+
+impl Unlock {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
+        let project = Project::load(globals)?;
+        let leases = block_on(async {
+            let mut leases = Vec::new();
+            for (kind, store) in project.stores.iter() {
+                leases.push((kind, store.lease().await?));
+            }
+            Ok(leases)
+        })?;
+        output.print(|out, style| render::leases(out, style, &leases))?;
+        let Some(id) = &self.id else { return Ok(Exit::Done) };
+        let held: Vec<_> = leases
+            .iter()
+            .filter_map(|(kind, lease)| Some((*kind, lease.as_ref().filter(|l| l.id == *id)?)))
+            .collect();
+        if held.is_empty() {
+            return Err(match leases.iter().all(|(_, lease)| lease.is_none()) {
+                true => CliError::NotLocked {
+                    store: leases.iter().map(|(k, _)| store_name(*k)).collect::<Vec<_>>().join(" and "),
+                },
+                false => CliError::UnknownLease(id.clone()),
+            });
+        }
+        if let Some((_, alive)) = held.iter().find(|(_, l)| !self.force && l.holder.is_some() && l.being_renewed()) {
+            return Err(CliError::LeaseAlive {
+                id: id.clone(),
+                holder: alive.holder.as_ref().map(ToString::to_string).unwrap_or_default(),
+            });
+        }
+        if !self.yes {
+            prompt::confirm(output, "Break this lease?")?;
+        }
+        block_on(async {
+            for (kind, _) in &held {
+                if let Some(store) = project.stores.get(*kind) {
+                    store.break_lease(id).await?;
+                }
+            }
+            Ok(())
+        })?;
+        output.print(|out, style| render::unlocked(out, style, id))?;
+        Ok(Exit::Done)
+    }
+}

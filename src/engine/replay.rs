@@ -1,0 +1,163 @@
+//! Replays a schema folder in an empty database, to find out what it owns at each point.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Applied, ApplyError, ApplyOptions, Depth, Stores, apply, observe};
+use crate::model::catalog::Catalog;
+use crate::model::codec::CodecError;
+use crate::model::config::PlanConfig;
+use crate::model::event::NoEvents;
+use crate::model::graph::{Graph, GraphError};
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lease::Holder;
+use crate::model::lock::{LOCK_FORMAT, Lock, LockedMigration};
+use crate::model::migration::Migration;
+use crate::model::plan::{Desired, Evidence, Plan, PlanError, plan};
+use crate::model::report::StepOutcome;
+use crate::model::versions::Versions;
+use crate::store::{Store, StoreError};
+
+/// Why a folder could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A migration could not be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Without the edges to the other store the graph is broken.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A plan could not be encoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A migration failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The throwaway database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ReplayError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Plan(e) => e.hint(),
+            Self::Codec(e) => e.hint(),
+            Self::Store(e) | Self::Apply(ApplyError::Store(e)) => e.hint(),
+            Self::Graph(_) | Self::Apply(ApplyError::Stale(_)) => None,
+        }
+    }
+}
+
+/// Applies the SQL migrations one by one to an empty database, and pins what is there after each. What
+/// they require of the other store plays no part: SQL sees SQL alone.
+///
+/// # Errors
+/// [`ReplayError`] where a migration does not run.
+pub async fn replay(
+    store: Arc<dyn Store>,
+    catalog: &Catalog,
+    graph: &Graph,
+    config: PlanConfig,
+    holder: Holder,
+) -> Result<Lock, ReplayError> {
+    let stores = Stores::new().with(store);
+    let sql = sql_alone(catalog);
+    let sql_graph = Graph::new(&sql)?;
+    let mut lock = unreplayed_lock(catalog, graph);
+    let mut desired = Desired {
+        version: "replay".to_owned(),
+        ids: BTreeSet::new(),
+        only: None,
+        accept_edits: false,
+        allow_lossy: false,
+        revert_unknown: false,
+        // Earlier tools have no part in a throwaway database.
+        config: PlanConfig {
+            golang_migrate: None,
+            ..config
+        },
+    };
+    for pin in &mut lock.migrations {
+        if pin.id.store() != StoreKind::Sql {
+            continue;
+        }
+        desired.ids.insert(pin.id.clone());
+        let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
+        let plan = Plan::new(
+            plan(&sql, &sql_graph, &observed, &desired)?,
+            Evidence::default(),
+        )?;
+        let options = ApplyOptions {
+            holder: holder.clone(),
+            lease_id: format!("replay of {}", pin.id),
+            parallelism: 1,
+            lock_wait: None,
+        };
+        let applied = apply(
+            &stores,
+            &plan,
+            &options,
+            &NoEvents,
+            &CancellationToken::new(),
+        )
+        .await?;
+        if let Applied::Ran(report) = applied {
+            let failed = report
+                .steps
+                .into_iter()
+                .find_map(|step| match step.outcome {
+                    StepOutcome::Failed(error) => Some(error),
+                    _ => None,
+                });
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+        }
+        let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
+        let schema = observed
+            .stores
+            .get(&StoreKind::Sql)
+            .and_then(|s| s.schema.as_ref());
+        lock.postgres = schema.and_then(|s| s.server_major);
+        pin.objects = schema.map(|s| s.digests()).unwrap_or_default();
+    }
+    Ok(lock)
+}
+
+/// A lock of the files alone, in the order in which they would run.
+pub fn unreplayed_lock(catalog: &Catalog, graph: &Graph) -> Lock {
+    let migrations = graph
+        .order(&catalog.ids())
+        .into_iter()
+        .filter_map(|id| {
+            let files = catalog.get(&id)?.files();
+            Some(LockedMigration {
+                id,
+                files,
+                objects: BTreeMap::new(),
+            })
+        })
+        .collect();
+    Lock {
+        format: LOCK_FORMAT,
+        postgres: None,
+        migrations,
+    }
+}
+
+fn sql_alone(catalog: &Catalog) -> Catalog {
+    let migrations: BTreeMap<MigrationId, Migration> = catalog
+        .iter()
+        .filter(|m| m.store() == StoreKind::Sql)
+        .map(|m| {
+            let mut migration = m.clone();
+            migration.requires.retain(|id| id.store() == StoreKind::Sql);
+            (m.id.clone(), migration)
+        })
+        .collect();
+    Catalog::new(migrations, Versions::single_latest(), None)
+}

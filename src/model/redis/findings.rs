@@ -25,7 +25,11 @@ impl Findings {
         tally.count += 1;
         if tally.samples.len() < SAMPLES {
             let key = printable(key);
-            let sample = if detail.is_empty() { key } else { format!("{key} ({detail})") };
+            let sample = if detail.is_empty() {
+                key
+            } else {
+                format!("{key} ({detail})")
+            };
             if !tally.samples.contains(&sample) {
                 tally.samples.push(sample);
             }
@@ -55,6 +59,10 @@ impl Tally {
     fn list(&self) -> String {
         let more = self.count.saturating_sub(self.samples.len() as u64);
         let samples = self.samples.join(", ");
-        if more == 0 { samples } else { format!("{samples} and {more} more") }
+        if more == 0 {
+            samples
+        } else {
+            format!("{samples} and {more} more")
+        }
     }
 }

@@ -36,7 +36,10 @@ impl Keys {
 
     /// The two locks, in the order in which they are taken.
     pub(super) fn locks(&self) -> [String; 2] {
-        [format!("{}.outpost:migration_lock", self.prefix), OLD_LOCK.to_owned()]
+        [
+            format!("{}.outpost:migration_lock", self.prefix),
+            OLD_LOCK.to_owned(),
+        ]
     }
 
     /// The marker of an earlier tool.
@@ -64,12 +67,13 @@ impl Keys {
         if key == OLD_LOCK.as_bytes() {
             return true;
         }
-        key.strip_prefix(self.prefix.as_bytes()).is_some_and(|rest| {
-            rest.starts_with(b"{outpost}:")
-                || rest.starts_with(b"outpost:migration:")
-                || rest.starts_with(b"outpost:fence:")
-                || rest == b".outpost:migration_lock"
-        })
+        key.strip_prefix(self.prefix.as_bytes())
+            .is_some_and(|rest| {
+                rest.starts_with(b"{outpost}:")
+                    || rest.starts_with(b"outpost:migration:")
+                    || rest.starts_with(b"outpost:fence:")
+                    || rest == b".outpost:migration_lock"
+            })
     }
 
     fn own(&self, name: &str) -> String {
@@ -91,7 +95,10 @@ impl SourceDigest {
         field.copy_from_slice(&hash[..12]);
         let mut number = [0; 4];
         number.copy_from_slice(&hash[12..16]);
-        Self { field, number: u32::from_be_bytes(number) }
+        Self {
+            field,
+            number: u32::from_be_bytes(number),
+        }
     }
 
     pub(super) fn bucket(&self, buckets: u64) -> u64 {

@@ -149,7 +149,9 @@ impl Declaration {
         let mut reversed = self.clone();
         for step in &mut reversed.steps {
             match &step.op {
-                Op::Convert(op) => step.op = op.reverse().map_or_else(|| step.op.clone(), Op::Convert),
+                Op::Convert(op) => {
+                    step.op = op.reverse().map_or_else(|| step.op.clone(), Op::Convert)
+                }
                 Op::RenameField(op) => step.op = Op::RenameField(op.reverse()),
                 _ => {}
             }

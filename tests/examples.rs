@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use outpost::sandbox::RedisServer;
 use support::{Database, fresh_database, fresh_redis, redis_cmd};
@@ -36,20 +36,21 @@ impl Project {
         project
     }
 
-    fn outpost(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_outpost"))
-            .args(arguments)
+    /// A program in the project's folder, with its databases in the environment.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.folder.path())
             .env("DATABASE_URL", &self.database.url)
             .env("REDIS_URL", self.redis.url())
             .env_remove("DIRECT_URL")
-            .env_remove("OUTPOST_CONFIG")
-            .output()
-            .unwrap()
+            .env_remove("OUTPOST_CONFIG");
+        command
     }
 
     fn expect(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.outpost(arguments);
+        let program = env!("CARGO_BIN_EXE_outpost");
+        let output = self.command(program).args(arguments).output().unwrap();
         let (out, err) = (
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
@@ -179,4 +180,36 @@ fn the_commands_of_the_recipes_work_in_their_order() {
             project.expect(0, &arguments);
         }
     }
+}
+
+#[test]
+fn what_was_reviewed_is_applied_and_nothing_else() {
+    let project = Project::new(&examples().join("cross-store"));
+    copy(&examples().join("review"), project.folder.path());
+    let run = |words: &[&str]| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_outpost")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let output = project
+            .command("sh")
+            .args(words)
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .output()
+            .unwrap();
+        (output.status.code(), format!("{output:?}"))
+    };
+    let (code, said) = run(&["plan.sh"]);
+    assert_eq!(code, Some(0), "{said}");
+    let plan = project.expect(0, &["migrate", "show", "--format", "json", "plan.bin"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let digest = plan["digest"].as_str().unwrap();
+    let comment = fs::read_to_string(project.folder.path().join("plan.md")).unwrap();
+    assert!(comment.contains(digest), "{comment}");
+
+    let (code, said) = run(&["apply.sh", &"0".repeat(64)]);
+    assert_eq!(code, Some(1), "{said}");
+    project.expect(3, &["serve", "--", "true"]);
+
+    let (code, said) = run(&["apply.sh", digest]);
+    assert_eq!(code, Some(0), "{said}");
+    project.expect(0, &["serve", "--", "true"]);
 }

@@ -1,0 +1,281 @@
+//! Kills a run with SIGKILL before and after each of its messages to the servers, and at random moments;
+//! runs the same plan again, and compares what is left with an undisturbed run.
+
+use std::env;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::proxy::{At, Fault, Wire};
+use crate::state::difference;
+use crate::world::{Ended, Snapshot, World};
+
+/// Runs at random moments; `OUTPOST_CRASH_RUNS` makes it a campaign, `OUTPOST_CRASH_SEED` repeats one.
+const RANDOM_RUNS: usize = 50;
+const SEED: u64 = 1;
+/// Each has databases of its own.
+const WORKERS: usize = 2;
+
+/// A saved plan, where it begins, and what an undisturbed run makes of it.
+struct Phase {
+    name: &'static str,
+    plan: &'static str,
+    start: Rc<Snapshot>,
+    expected: Vec<String>,
+    messages: Vec<String>,
+    took: Duration,
+}
+
+/// The three plans of the project, made and carried out once without any disturbance.
+fn phases(world: &World) -> Vec<Phase> {
+    let seed = world.save("seed");
+    let plan: &[&str] = &["migrate", "plan", "-out", "apply.bin"];
+    world.run(plan).expect(0);
+    let apply = phase(world, "apply", "apply.bin", seed);
+    let applied = Rc::new(world.save("applied"));
+    let cleanup: &[&str] = &["migrate", "cleanup", "-out", "cleanup.bin"];
+    let revert: &[&str] = &["migrate", "plan", "--to", "back", "-out", "revert.bin"];
+    world.run(cleanup).expect(0);
+    world.run(revert).expect(0);
+    let cleanup = phase(world, "cleanup", "cleanup.bin", applied.clone());
+    world.restore(&applied);
+    let revert = phase(world, "revert", "revert.bin", applied);
+    vec![apply, cleanup, revert]
+}
+
+fn phase(
+    world: &World,
+    name: &'static str,
+    plan: &'static str,
+    start: impl Into<Rc<Snapshot>>,
+) -> Phase {
+    let wire = Wire::quiet();
+    let begun = Instant::now();
+    world
+        .start_on(&wire, &["migrate", "apply", plan, "--parallelism", "1"])
+        .wait()
+        .expect(0);
+    let took = begun.elapsed();
+    let expected = world.state();
+    let done = expected
+        .iter()
+        .filter(|line| line.starts_with("history"))
+        .count();
+    assert!(done > 0, "{name} does nothing");
+    Phase {
+        name,
+        plan,
+        start: start.into(),
+        expected,
+        messages: wire.messages(),
+        took,
+    }
+}
+
+/// When a run is killed.
+#[derive(Clone)]
+enum Kill {
+    Message(usize, Fault),
+    Time(Duration),
+}
+
+/// One trial: a phase, the steps that may run side by side, and the kills, one run after the other.
+struct Trial {
+    phase: usize,
+    parallelism: u32,
+    kills: Vec<Kill>,
+}
+
+impl Trial {
+    /// The findings of the trial, if it has any.
+    fn run(&self, world: &World, phases: &[Phase]) -> Option<String> {
+        let phase = &phases[self.phase];
+        world.restore(&phase.start);
+        let parallelism = self.parallelism.to_string();
+        let arguments = [
+            "migrate",
+            "apply",
+            phase.plan,
+            "--parallelism",
+            &parallelism,
+        ];
+        let patient = [&arguments[..], &["--lock-wait", "60s"]].concat();
+        let mut gone: Option<u32> = None;
+        for kill in &self.kills {
+            let wire = match kill {
+                Kill::Message(number, fault) => Wire::with(At::Message(*number), *fault),
+                Kill::Time(_) => Wire::quiet(),
+            };
+            if let Some(gone) = gone {
+                world.expire_leases_of(gone);
+            }
+            let begun = Instant::now();
+            let mut running =
+                world.start_on(&wire, if gone.is_some() { &patient } else { &arguments });
+            if let Kill::Time(after) = kill {
+                while begun.elapsed() < *after && running.ended().is_none() {
+                    thread::sleep(Duration::from_micros(200));
+                }
+                // It may have come to its end just now.
+                let _ = running.child.kill();
+            }
+            let before = gone.replace(running.pid());
+            let ended = running.wait_doing(|| {
+                if let Some(before) = before {
+                    world.expire_leases_of(before);
+                }
+            });
+            if !ended.killed() && ended.status.code() != Some(0) {
+                return Some(report("a run that was not killed failed", &ended));
+            }
+        }
+        let ended = world.run_after(gone.expect("a trial kills at least once"), &patient);
+        if ended.status.code() != Some(0) {
+            return Some(report("the run after it failed", &ended));
+        }
+        let found = world.state();
+        (found != phase.expected).then(|| {
+            format!(
+                "it left something else than an undisturbed run:\n{}",
+                difference(&phase.expected, &found)
+            )
+        })
+    }
+
+    fn name(&self, phases: &[Phase]) -> String {
+        let phase = &phases[self.phase];
+        let kills = self.kills.iter().map(|kill| match kill {
+            Kill::Message(number, fault) => {
+                let name = phase.messages.get(number - 1).map_or("", String::as_str);
+                format!(
+                    "{fault:?} at message {number} of {} ({name})",
+                    phase.messages.len()
+                )
+            }
+            Kill::Time(after) => format!("killed after {after:?}"),
+        });
+        format!(
+            "{}, parallelism {}: {}",
+            phase.name,
+            self.parallelism,
+            kills.collect::<Vec<_>>().join(", then ")
+        )
+    }
+}
+
+fn report(what: &str, ended: &Ended) -> String {
+    format!("{what}: {:?}\n{}", ended.status, ended.output)
+}
+
+/// Carries out trials on all workers, and panics with everything that was found. `trials` gets the phases,
+/// which are the same for each worker but for the times.
+fn carry_out(what: &str, trials: impl Fn(&[Phase]) -> Vec<Trial> + Sync) {
+    let next = AtomicUsize::new(0);
+    let findings = Mutex::new(Vec::new());
+    let shared: Mutex<Option<(Vec<Vec<String>>, usize)>> = Mutex::new(None);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                let world = World::new();
+                let phases = phases(&world);
+                let trials = trials(&phases);
+                let messages: Vec<_> = phases.iter().map(|phase| phase.messages.clone()).collect();
+                {
+                    let mut shared = shared.lock().unwrap();
+                    let (first, _) = shared.get_or_insert((messages.clone(), trials.len()));
+                    assert_eq!(
+                        first.iter().map(Vec::len).collect::<Vec<_>>(),
+                        messages.iter().map(Vec::len).collect::<Vec<_>>(),
+                        "undisturbed runs differ"
+                    );
+                }
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    let Some(trial) = trials.get(number) else {
+                        break;
+                    };
+                    if let Some(finding) = trial.run(&world, &phases) {
+                        let name = trial.name(&phases);
+                        findings
+                            .lock()
+                            .unwrap()
+                            .push(format!("trial {number}: {name}\n{finding}"));
+                    }
+                }
+            });
+        }
+    });
+    let (messages, trials) = shared.into_inner().unwrap().unwrap();
+    let counts: Vec<usize> = messages.iter().map(Vec::len).collect();
+    eprintln!(
+        "{what}: {trials} trials in {:.0?}; messages by phase: {counts:?}",
+        begun.elapsed()
+    );
+    if env::var_os("OUTPOST_CRASH_MESSAGES").is_some() {
+        for (number, message) in messages.iter().flatten().enumerate() {
+            eprintln!("{number:4} {message}");
+        }
+    }
+    let findings = findings.into_inner().unwrap();
+    assert!(
+        findings.is_empty(),
+        "{} of {trials} trials failed\n{}",
+        findings.len(),
+        findings.join("\n")
+    );
+}
+
+#[test]
+fn c15_u12_a_kill_before_or_after_any_message_is_made_good_by_the_same_plan() {
+    carry_out("every message", |phases| {
+        let points = phases.iter().enumerate().flat_map(|(phase, p)| {
+            (1..=p.messages.len()).flat_map(move |number| {
+                [Fault::KillBefore, Fault::KillAfter].map(|fault| Trial {
+                    phase,
+                    parallelism: 1,
+                    kills: vec![Kill::Message(number, fault)],
+                })
+            })
+        });
+        points.collect()
+    });
+}
+
+#[test]
+fn c15_kills_at_random_moments_are_made_good_by_the_same_plan() {
+    let number = |name: &str| {
+        env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().expect("a number"))
+    };
+    let runs = number("OUTPOST_CRASH_RUNS").map_or(RANDOM_RUNS, |n| usize::try_from(n).unwrap());
+    let seed = number("OUTPOST_CRASH_SEED").unwrap_or(SEED);
+    eprintln!("OUTPOST_CRASH_RUNS={runs} OUTPOST_CRASH_SEED={seed}");
+    carry_out(&format!("random moments, seed {seed}"), |phases| {
+        let mut random = StdRng::seed_from_u64(seed);
+        let trials = (0..runs).map(|_| {
+            let phase = random.random_range(0..phases.len());
+            // One kill in most trials; in some, the run after it is killed too, and the one after that.
+            let kills = (0..random.random_range(1..=4_usize).saturating_sub(1).max(1)).map(|_| {
+                let messages = phases[phase].messages.len();
+                match random.random_range(0..4) {
+                    0 => Kill::Message(random.random_range(1..=messages), Fault::KillBefore),
+                    1 => Kill::Message(random.random_range(1..=messages), Fault::KillAfter),
+                    _ => Kill::Time(phases[phase].took.mul_f64(random.random_range(0.0..1.1))),
+                }
+            });
+            Trial {
+                phase,
+                kills: kills.collect(),
+                parallelism: random.random_range(1..=4),
+            }
+        });
+        trials.collect()
+    });
+}

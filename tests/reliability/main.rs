@@ -1,0 +1,13 @@
+//! No interruption loses or repeats a change: the real binary against real servers, killed, frozen, cut
+//! off, raced and pooled. docs/reliability.md says what each part proves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../support/proxy.rs"]
+mod proxy;
+
+mod crash;
+mod state;
+mod world;

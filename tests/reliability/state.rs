@@ -1,0 +1,149 @@
+//! What a run leaves behind, as lines that can be compared between runs.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::support::{Database, query_rows};
+
+/// Catalog, rows, ledger, history and lease of a database. Left out: times, and what is computed from
+/// them. History entries of branches that ran side by side have no order, so they are sorted.
+pub fn postgres(database: &Database) -> Vec<String> {
+    const STATE: &str = "
+        select 'column ' || attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod)
+               || case when attnotnull then ' not null' else '' end as line
+          from pg_attribute a join pg_class c on c.oid = a.attrelid
+         where relnamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
+           and relkind in ('r', 'S', 'v') and attnum > 0 and not attisdropped
+        union all
+        select 'index ' || pg_get_indexdef(indexrelid) || case when indisvalid and indisready then '' else ' INVALID' end
+          from pg_index i join pg_class c on c.oid = i.indexrelid
+         where relnamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
+        union all
+        select 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint
+         where connamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
+        union all
+        select 'rows ' || c.oid::regclass || ' ' || coalesce(string_agg(row::text, '' order by row::text), '')
+          from pg_class c, unnest(xpath('/table/row', query_to_xml(format('select * from %s', c.oid::regclass), true, false, '')))
+               as rows(row)
+         where relnamespace = 'public'::regnamespace and relkind = 'r' group by c.oid
+        union all
+        select 'ledger ' || (to_jsonb(m) - 'at')::text from outpost.migration m
+        union all
+        select 'history ' || (to_jsonb(h) - '{seq,started_at,ended_at,previous,hash}'::text[])::text from outpost.history h
+        union all
+        select 'broken chain at ' || seq from
+               (select seq, previous, coalesce(lag(hash) over (order by seq), '') as before from outpost.history) as h
+         where previous <> before
+        union all
+        select 'lease ' || id from outpost.lease
+        order by 1";
+    query_rows(database, STATE)
+        .into_iter()
+        .map(|mut row| row.remove(0).unwrap())
+        .collect()
+}
+
+/// Every key with its type, value and time of expiry.
+pub fn redis(connection: &mut redis::Connection) -> Vec<String> {
+    let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(connection).unwrap();
+    keys.sort();
+    let mut lines = Vec::new();
+    for key in keys {
+        let kind: String = redis::cmd("TYPE").arg(&key).query(connection).unwrap();
+        let expires: i64 = redis::cmd("PEXPIRETIME")
+            .arg(&key)
+            .query(connection)
+            .unwrap();
+        let mut ask = |words: &[&str]| -> redis::Value {
+            let mut command = redis::Cmd::new();
+            command.arg(words).query(connection).unwrap()
+        };
+        let head = format!("{key} {kind} expires {expires}");
+        match kind.as_str() {
+            // Each lease takes another one.
+            "string" if key == "{outpost}:fence" => lines.push(key),
+            "string" => lines.push(format!("{head} {:?}", ask(&["GET", &key]))),
+            "set" => {
+                let mut members: Vec<String> =
+                    redis::from_redis_value(ask(&["SMEMBERS", &key])).unwrap();
+                members.sort();
+                lines.push(format!("{head} {members:?}"));
+            }
+            "hash" => {
+                let fields: BTreeMap<Vec<u8>, Vec<u8>> =
+                    redis::from_redis_value(ask(&["HGETALL", &key])).unwrap();
+                lines.extend(fields.iter().map(|(field, value)| {
+                    let field = field.escape_ascii().to_string();
+                    let value = shown(&key, &field, value);
+                    format!("{head} {field} {value}")
+                }));
+            }
+            "stream" => lines.extend(history(ask(&["XRANGE", &key, "-", "+"]))),
+            other => panic!("{key} is a {other}, of which the project has none"),
+        }
+    }
+    lines
+}
+
+fn shown(key: &str, field: &str, value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value).into_owned();
+    if key == "{outpost}:ledger" {
+        if field == "uuid" {
+            return "one".to_owned();
+        }
+        if let Ok(Json::Object(mut entry)) = serde_json::from_str(&text) {
+            entry.remove("at");
+            return Json::Object(entry).to_string();
+        }
+    }
+    if key.starts_with("outpost:migration:") && field == "applied_at" {
+        return "some time".to_owned();
+    }
+    text
+}
+
+fn history(entries: redis::Value) -> Vec<String> {
+    let entries: Vec<(String, BTreeMap<String, String>)> =
+        redis::from_redis_value(entries).unwrap();
+    let mut lines = Vec::new();
+    let mut before = String::new();
+    for (id, mut fields) in entries {
+        if fields["previous"] != before {
+            lines.push(format!("broken chain at {id}"));
+        }
+        before = fields["hash"].clone();
+        for field in ["started_at", "ended_at", "record", "previous", "hash"] {
+            fields.remove(field);
+        }
+        lines.push(format!("history {fields:?}"));
+    }
+    lines.sort();
+    lines
+}
+
+/// The lines that only one of the two has.
+pub fn difference(expected: &[String], found: &[String]) -> String {
+    let count = |lines: &[String]| {
+        let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+        for line in lines {
+            *counts.entry(line.clone()).or_default() += 1;
+        }
+        counts
+    };
+    let (expected, found) = (count(expected), count(found));
+    let of = |counts: &BTreeMap<String, i64>, line: &String| {
+        counts.get(line).copied().unwrap_or_default()
+    };
+    let mut text = String::new();
+    for line in expected
+        .keys()
+        .chain(found.keys().filter(|line| !expected.contains_key(*line)))
+    {
+        let more = of(&found, line) - of(&expected, line);
+        if more != 0 {
+            text.push_str(&format!("  {more:+} {line}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,297 @@
+//! A project with databases of its own, which can be put back to where it was.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use outpost::sandbox::RedisServer;
+use redis::ConnectionLike as _;
+use tempfile::TempDir;
+
+use crate::proxy::{Protocol, Wire};
+use crate::state;
+use crate::support::{Database, fresh_database, fresh_redis, servers, sql, try_sql};
+
+/// No run of this project takes longer, however loaded the machine is.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Where both databases were at one moment.
+pub struct Snapshot {
+    template: String,
+    keys: Vec<(Vec<u8>, i64, Vec<u8>)>,
+}
+
+pub struct World {
+    pub folder: TempDir,
+    pub database: Database,
+    pub redis: RedisServer,
+}
+
+/// How a run ended, and what it said.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub output: String,
+    pub pid: u32,
+}
+
+impl Ended {
+    pub fn killed(&self) -> bool {
+        self.status.signal() == Some(9)
+    }
+
+    /// Panics unless the run ended with this exit code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.status.code(),
+            Some(code),
+            "{:?}\n{}",
+            self.status,
+            self.output
+        );
+        self
+    }
+}
+
+/// A run that goes on.
+pub struct Running {
+    pub child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<Ended> {
+        let status = self.child.try_wait().unwrap()?;
+        Some(Ended {
+            status,
+            output: self.output(),
+            pid: self.pid(),
+        })
+    }
+
+    /// Waits for its end, doing something now and then.
+    pub fn wait_doing(mut self, mut now_and_then: impl FnMut()) -> Ended {
+        let begun = Instant::now();
+        let mut again = Duration::from_millis(200);
+        loop {
+            if let Some(ended) = self.ended() {
+                return ended;
+            }
+            if begun.elapsed() > again {
+                again += Duration::from_millis(200);
+                now_and_then();
+            }
+            if begun.elapsed() > LIMIT {
+                self.child.kill().unwrap();
+                panic!("still running after {LIMIT:?}:\n{}", self.output());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub fn wait(self) -> Ended {
+        self.wait_doing(|| {})
+    }
+}
+
+impl World {
+    /// The crash project, as the earlier tools left it.
+    pub fn new() -> Self {
+        Self::with_redis(fresh_redis())
+    }
+
+    pub fn with_redis(redis: RedisServer) -> Self {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/crash-project");
+        let folder = TempDir::new().unwrap();
+        copy(&source, folder.path());
+        let world = Self {
+            folder,
+            database: fresh_database(),
+            redis,
+        };
+        sql(
+            &world.database,
+            &fs::read_to_string(source.join("seed.sql")).unwrap(),
+        );
+        let mut connection = world.connection();
+        for line in fs::read_to_string(source.join("seed.redis"))
+            .unwrap()
+            .lines()
+        {
+            let mut command = redis::Cmd::new();
+            command.arg(&line.split(' ').collect::<Vec<_>>());
+            command.exec(&mut connection).unwrap();
+        }
+        world
+    }
+
+    pub fn connection(&self) -> redis::Connection {
+        redis::Client::open(self.redis.url())
+            .unwrap()
+            .get_connection()
+            .unwrap()
+    }
+
+    /// `outpost` with these arguments, straight to the servers.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_at(&self.database.url, self.redis.url(), arguments)
+    }
+
+    pub fn command_at(&self, postgres: &str, redis: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("DATABASE_URL", postgres)
+            .env("REDIS_URL", redis)
+            .env_remove("DIRECT_URL")
+            .env_remove("OUTPOST_CONFIG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn start(&self, mut command: Command) -> Running {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = self.folder.path().join(format!("log-{number}"));
+        let file = File::create(&log).unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        Running {
+            child: command.spawn().unwrap(),
+            log,
+        }
+    }
+
+    /// Runs `outpost` to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(self.command(arguments)).wait()
+    }
+
+    /// Starts `outpost` with both servers behind a wire.
+    pub fn start_on(&self, wire: &Arc<Wire>, arguments: &[&str]) -> Running {
+        let postgres = wire.proxy(Protocol::Postgres, &self.database.url);
+        let redis = wire.proxy(Protocol::Redis, self.redis.url());
+        let running = self.start(self.command_at(&postgres, &redis, arguments));
+        wire.watch(running.pid());
+        running
+    }
+
+    /// Ends the leases of a process that is gone or frozen, as the servers' clocks would within 30
+    /// seconds: too long to wait for hundreds of times.
+    pub fn expire_leases_of(&self, pid: u32) {
+        // Before the first acquire there is no table.
+        let _ = try_sql(
+            &self.database,
+            &format!(
+                "update outpost.lease set expires_at = clock_timestamp() - interval '1 second' \
+                 where holder->>'pid' = '{pid}'"
+            ),
+        );
+        const EXPIRE: &str = "for _, key in ipairs(KEYS) do local value = redis.call('GET', key) \
+             if value and string.find(value, '\"pid\":' .. ARGV[1] .. ',', 1, true) then redis.call('DEL', key) end end";
+        let mut command = redis::cmd("EVAL");
+        command
+            .arg(EXPIRE)
+            .arg(2)
+            .arg(".outpost:migration_lock")
+            .arg(".outpost:migration:lock")
+            .arg(pid);
+        command.exec(&mut self.connection()).unwrap();
+    }
+
+    /// Runs `outpost` to its end after a run that is gone, whose leases end meanwhile: what that run sent
+    /// last may still be on its way, and take the lease only now.
+    pub fn run_after(&self, gone: u32, arguments: &[&str]) -> Ended {
+        self.expire_leases_of(gone);
+        self.start(self.command(arguments))
+            .wait_doing(|| self.expire_leases_of(gone))
+    }
+
+    pub fn save(&self, name: &str) -> Snapshot {
+        let template = format!("{}_{name}", self.database.name);
+        clone_database(&self.database.name, &template);
+        let mut connection = self.connection();
+        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
+        let keys = keys.into_iter().map(|key| {
+            let at: i64 = redis::cmd("PEXPIRETIME")
+                .arg(&key)
+                .query(&mut connection)
+                .unwrap();
+            let value: Vec<u8> = redis::cmd("DUMP").arg(&key).query(&mut connection).unwrap();
+            (key, at, value)
+        });
+        Snapshot {
+            template,
+            keys: keys.collect(),
+        }
+    }
+
+    /// Puts both databases back; whoever is still connected is gone. The database keeps its name, so that
+    /// a plan that was made for it can be used again.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        clone_database(&snapshot.template, &self.database.name);
+        let mut pipe = redis::pipe();
+        pipe.cmd("FLUSHALL").ignore();
+        for (key, at, value) in &snapshot.keys {
+            pipe.cmd("RESTORE")
+                .arg(key)
+                .arg((*at).max(0))
+                .arg(value)
+                .arg("ABSTTL")
+                .ignore();
+        }
+        let mut connection = self.connection();
+        connection
+            .req_command(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal"))
+            .unwrap();
+        pipe.exec(&mut connection).unwrap();
+    }
+
+    /// Everything that a run leaves behind, as comparable lines; times, hashes and tokens left out.
+    pub fn state(&self) -> Vec<String> {
+        let mut lines = state::postgres(&self.database);
+        lines.extend(state::redis(&mut self.connection()));
+        lines
+    }
+}
+
+fn clone_database(from: &str, to: &str) {
+    let server = servers().postgres();
+    sql(
+        server,
+        &format!("drop database if exists {to} with (force)"),
+    );
+    // Whoever has just left the template may still be on its way out.
+    let end = format!(
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{from}'"
+    );
+    sql(server, &end);
+    sql(server, &format!("create database {to} template {from}"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (entry, target) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if entry.is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy(&entry, &target);
+        } else {
+            fs::copy(&entry, &target).unwrap();
+        }
+    }
+}

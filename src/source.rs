@@ -159,6 +159,19 @@ pub fn schema_config(path: &Path) -> Result<SchemaConfig, SourceError> {
     )?)
 }
 
+/// Reads what migrations are read with, for commands that connect to nothing.
+///
+/// # Errors
+/// As [`config`].
+pub fn offline_plan_config(path: &Path) -> Result<PlanConfig, SourceError> {
+    let text = config_text(path)?;
+    Ok(PlanConfig::parse_offline(
+        &path.display().to_string(),
+        &text,
+        &environment,
+    )?)
+}
+
 fn config_text(path: &Path) -> Result<String, SourceError> {
     match read_text(path) {
         Err(SourceError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {

@@ -41,7 +41,7 @@ pub enum Status {
     Ahead,
     /// Neither in place nor desired.
     Unwanted,
-    /// Its store is not configured.
+    /// Its store is not configured, so it is left out.
     Unconfigured,
 }
 
@@ -67,12 +67,7 @@ impl Status {
     pub fn blocks(&self) -> bool {
         matches!(
             self,
-            Self::Pending
-                | Self::Unadopted
-                | Self::Interrupted { .. }
-                | Self::Dirty
-                | Self::Edited
-                | Self::Unconfigured
+            Self::Pending | Self::Unadopted | Self::Interrupted { .. } | Self::Dirty | Self::Edited
         )
     }
 }

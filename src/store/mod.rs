@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod memory;
+pub mod postgres;
 pub mod redis;
 
 use std::sync::Arc;

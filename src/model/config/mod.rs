@@ -6,7 +6,6 @@
 mod address;
 mod credentials;
 mod dsn;
-mod duration;
 mod error;
 mod plan;
 mod raw;
@@ -58,6 +57,22 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let raw = raw::RawConfig::read(text).map_err(|error| ConfigError::shape(file, error))?;
         validate::Validator::new(file, env).config(&raw)
+    }
+}
+
+impl PlanConfig {
+    /// Reads what migrations are read with, for commands that connect to nothing: the variables that an
+    /// address names need not be set. The shape of the whole file is still checked.
+    ///
+    /// # Errors
+    /// As for [`Config::parse`].
+    pub fn parse_offline(
+        file: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let raw = raw::RawConfig::read(text).map_err(|error| ConfigError::shape(file, error))?;
+        validate::Validator::new(file, env).offline(&raw)
     }
 }
 

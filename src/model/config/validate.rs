@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{self, Endpoint};
-use super::duration::parse_duration;
 use super::error::{ConfigError, ConfigProblem};
 use super::raw::{RawConfig, RawPostgres, RawRedis, RawTls, RawVar};
 use super::template::is_name;
 use super::{
-    AdoptConfig, AdoptMissing, Ahead, CompatConfig, Config, PostgresConfig, RedisConfig,
-    SchemaConfig, ServeConfig, TlsFiles,
+    AdoptConfig, AdoptMissing, Ahead, CompatConfig, Config, PlanConfig, PlanRedis, PostgresConfig,
+    RedisConfig, SchemaConfig, ServeConfig, TlsFiles,
 };
 use crate::model::document::{Text, printable};
+use crate::model::duration::parse_duration;
 use crate::model::nearest::nearest;
 use crate::model::secret::Secret;
 
@@ -96,6 +96,31 @@ impl<'v> Validator<'v> {
                     })
                     .transpose()?,
             },
+        })
+    }
+
+    /// What migrations are read with, without any address.
+    pub(super) fn offline(mut self, raw: &RawConfig) -> Result<PlanConfig, ConfigError> {
+        self.learn_secret_variables(raw);
+        let redis = match &raw.redis {
+            None => None,
+            Some(redis) => Some(PlanRedis {
+                deployment_id: match &redis.deployment_id {
+                    Some(text) => self.deployment_id(text)?,
+                    None => None,
+                },
+                database: 0,
+                cluster: redis.cluster,
+                ignore: self.ignore(redis, &raw.vars)?,
+            }),
+        };
+        Ok(PlanConfig {
+            postgres: None,
+            redis,
+            vars: self.vars(&raw.vars)?,
+            golang_migrate: None,
+            outpost_redis: false,
+            adopt_missing: None,
         })
     }
 
@@ -189,7 +214,6 @@ impl<'v> Validator<'v> {
                 }
             }
         }
-        let keep = |name: &str| name == "prefix" || vars.iter().any(|var| var.name == name);
         Ok(RedisConfig {
             nodes,
             database,
@@ -201,13 +225,17 @@ impl<'v> Validator<'v> {
                 .map(|text| self.deployment_id(text))
                 .transpose()?
                 .flatten(),
-            ignore: raw
-                .ignore
-                .iter()
-                .map(|text| self.not_empty(text, self.published(text, &keep)?))
-                .collect::<Result<_, _>>()?,
+            ignore: self.ignore(raw, vars)?,
             tls,
         })
+    }
+
+    fn ignore(&self, raw: &RawRedis, vars: &[RawVar]) -> Result<Vec<String>, ConfigError> {
+        let keep = |name: &str| name == "prefix" || vars.iter().any(|var| var.name == name);
+        raw.ignore
+            .iter()
+            .map(|text| self.not_empty(text, self.published(text, &keep)?))
+            .collect()
     }
 
     /// Braces would move the hash tag of every key that starts with the prefix.

@@ -4,6 +4,7 @@
 //! databases; its SHA-256 is the digest that a reviewer approves, and it is the same from run to run.
 //! The [`Evidence`] is what was counted and estimated while planning, and may differ.
 
+mod error;
 mod evidence;
 mod freshness;
 mod planner;
@@ -13,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use error::PlanError;
 pub use evidence::{Evidence, KeyCounts, StepEvidence, TableSize, Warning, WarningKind};
 pub use freshness::{Difference, Freshness};
-pub use planner::{AdoptMissing, Desired, PlanError, plan, plan_cleanup, plan_resolve};
+pub use planner::{Desired, plan, plan_cleanup, plan_resolve};
 pub use step::{Action, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent};
 
 use crate::model::checksum::Checksum;
@@ -44,6 +46,8 @@ pub struct Decision {
     pub version: String,
     /// The only store that the plan may touch, where the user asked for one.
     pub only: Option<StoreKind>,
+    /// Migrations of the version that are left out, since their store is not configured.
+    pub left_out: BTreeSet<MigrationId>,
     /// The configuration that decides what runs; no secret is in it.
     pub config: PlanConfig,
     /// All SQL migrations of the catalog, in the order of their numbers: what golang-migrate's row is

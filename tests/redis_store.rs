@@ -218,6 +218,7 @@ fn plan(config: &PlanConfig, step: &Step) -> Plan {
             purpose: Purpose::Migrate,
             version: "latest".to_owned(),
             only: None,
+            left_out: Default::default(),
             config: config.clone(),
             numbered: Vec::new(),
             markers: Vec::new(),
@@ -786,6 +787,56 @@ impl Events for Cutter {
             _ => {}
         }
     }
+}
+
+/// Kills the server and starts it again when the first progress is told.
+struct Restarter {
+    server: Mutex<RedisServer>,
+    done: AtomicBool,
+}
+
+impl Events for Restarter {
+    fn emit(&self, event: Event) {
+        if matches!(event, Event::Progress { .. }) && !self.done.swap(true, Ordering::Relaxed) {
+            self.server.lock().unwrap().restart().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_server_is_scanned_anew_and_misses_no_key() {
+    let server = fresh_redis_with(|r| {
+        r.directive("appendonly yes")
+            .directive("appendfsync always")
+    });
+    let (store, config) = connect(server.url(), "");
+    redis_cmd(
+        &server,
+        &[
+            "EVAL",
+            "for i = 1, 20000 do redis.call('HSET', 'tenant:' .. i, 'id', i) end return 1",
+            "0",
+        ],
+    );
+    let restarter = Restarter {
+        server: Mutex::new(server),
+        done: AtomicBool::new(false),
+    };
+    let lease = store.acquire("run-1", &holder()).await.unwrap();
+    let apply = step("0001_h", HASH_TAGS, Action::Apply);
+    let plan = plan(&config, &apply);
+    let run = Run {
+        lease: &lease,
+        plan: &plan,
+        events: &restarter,
+        cancel: &CancellationToken::new(),
+    };
+    store.run(&apply, &run).await.unwrap();
+    assert!(restarter.done.load(Ordering::Relaxed));
+    let server = restarter.server.into_inner().unwrap();
+    let copies: Vec<String> =
+        redis::from_redis_value(redis_cmd(&server, &["KEYS", "tenant:{*}:tenant"])).unwrap();
+    assert_eq!(copies.len(), 20_000);
 }
 
 #[tokio::test]

@@ -28,6 +28,16 @@ pub enum GraphError {
     Cycle(Vec<MigrationId>),
 }
 
+impl GraphError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::MissingRequirement { .. } => "correct the id under `requires`, or add the migration".to_owned(),
+            Self::Cycle(_) => "take one of these requirements away; where a migration only follows its predecessor by number, `root = true` does that".to_owned(),
+        })
+    }
+}
+
 fn circle(ids: &[MigrationId]) -> String {
     ids.iter()
         .chain(ids.first())
@@ -124,8 +134,12 @@ impl Graph {
                 .filter(|n| component.contains(n))
                 .min()?;
             if let Some(at) = path.iter().position(|n| *n == next) {
+                let mut cycle = path.split_off(at);
+                let smallest = cycle.iter().enumerate().min_by_key(|(_, node)| **node);
+                let first = smallest.map_or(0, |(place, _)| place);
+                cycle.rotate_left(first);
                 return Some(
-                    path[at..]
+                    cycle
                         .iter()
                         .map(|n| self.ids[*n as usize].clone())
                         .collect(),

@@ -75,14 +75,11 @@ pub fn read(path: &Path) -> Result<Plan, PlanFileError> {
 }
 
 /// Writes a plan file, readable by its owner alone. The file appears whole or not at all: a full disk
-/// leaves an older file as it was.
+/// leaves an older file as it was. A link is followed; a device or a pipe is written to, not replaced.
 ///
 /// # Errors
 /// What the operating system says; a plan that is too large.
 pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
-    if path.is_dir() {
-        return Err(PlanFileError::Folder(path.to_owned()));
-    }
     let bytes = plan.encode().map_err(|source| PlanFileError::Content {
         path: path.to_owned(),
         source,
@@ -92,6 +89,26 @@ pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
         path: path.to_owned(),
         source,
     };
+    let target = match std::fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => path.to_owned(),
+        Err(e) => return Err(io(e)),
+    };
+    match std::fs::metadata(&target) {
+        Ok(found) if found.is_dir() => Err(PlanFileError::Folder(path.to_owned())),
+        Ok(found) if !found.is_file() => {
+            let mut device = std::fs::OpenOptions::new()
+                .write(true)
+                .open(&target)
+                .map_err(io)?;
+            device.write_all(&bytes).map_err(io)
+        }
+        _ => replace(&target, &bytes).map_err(io),
+    }
+}
+
+/// Puts bytes in place of a file at once.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -99,12 +116,9 @@ pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
     // A temporary file is created with mode 0600, and keeps it when it is renamed into place.
     let mut file = tempfile::Builder::new()
         .prefix(".outpost-plan-")
-        .tempfile_in(folder)
-        .map_err(io)?;
-    file.write_all(&bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    std::fs::File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(io)
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    std::fs::File::open(folder)?.sync_all()
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Stores;
@@ -73,10 +74,13 @@ pub async fn apply(
         _ if plan.decision.is_empty() => return Ok(Applied::NothingToDo),
         Freshness::Fresh | Freshness::Resumed(_) => {}
     }
-    let leases = take_leases(stores, plan, options, events, cancel).await?;
     let run_cancel = cancel.child_token();
-    let heartbeat = Heartbeat::start(leases, &run_cancel);
-    let outcome = run(stores, plan, options, events, &run_cancel, &heartbeat).await;
+    let mut heartbeat = Heartbeat::new(&run_cancel);
+    let outcome =
+        match take_leases(stores, plan, options, events, &run_cancel, &mut heartbeat).await {
+            Ok(()) => run(stores, plan, options, events, &run_cancel, &heartbeat).await,
+            Err(error) => Err(heartbeat.reason(error).into()),
+        };
     heartbeat.finish().await;
     outcome
 }
@@ -137,41 +141,33 @@ async fn compare(stores: &Stores, plan: &Plan) -> Result<Freshness, StoreError> 
 }
 
 /// Takes the lease of every store that the plan writes to, Postgres first, so that two runs never wait
-/// for each other crosswise. What was taken is given back when a later one is not to be had.
+/// for each other crosswise. Each is renewed from the moment it is held: the next one may be long in
+/// coming.
 async fn take_leases(
     stores: &Stores,
     plan: &Plan,
     options: &ApplyOptions,
     events: &dyn Events,
     cancel: &CancellationToken,
-) -> Result<Vec<(Arc<dyn Store>, Lease)>, StoreError> {
+    heartbeat: &mut Heartbeat,
+) -> Result<(), StoreError> {
     let deadline = options.lock_wait.map(|wait| Instant::now() + wait);
     let holder = Holder {
         plan: plan.digest.hex(),
         ..options.holder.clone()
     };
-    let mut taken: Vec<(Arc<dyn Store>, Lease)> = Vec::new();
     for kind in plan.decision.touched() {
         let Some(store) = stores.get(kind) else {
             continue;
         };
-        match take_lease(store, &options.lease_id, &holder, deadline, events, cancel).await {
-            Ok(lease) => {
-                events.emit(Event::LeaseTaken {
-                    store: kind,
-                    token: lease.token(),
-                });
-                taken.push((store.clone(), lease));
-            }
-            Err(error) => {
-                for (store, lease) in taken.iter().rev() {
-                    let _ = store.release(lease).await;
-                }
-                return Err(error);
-            }
-        }
+        let lease = take_lease(store, &options.lease_id, &holder, deadline, events, cancel).await?;
+        events.emit(Event::LeaseTaken {
+            store: kind,
+            token: lease.token(),
+        });
+        heartbeat.renew(store.clone(), lease);
     }
-    Ok(taken)
+    Ok(())
 }
 
 async fn take_lease(
@@ -266,6 +262,12 @@ impl Walk<'_> {
                 }
             }
         }
+        // A lease that is lost between two steps fails the one that would have come next: the report has
+        // to say why the run ended.
+        if let Some(lost) = self.heartbeat.lost().filter(|_| !failed) {
+            let next = self.plan.decision.ready(&done).into_iter().next();
+            outcomes.extend(next.map(|step| (step.id.clone(), StepOutcome::Failed(lost))));
+        }
         let steps = self.plan.decision.steps.iter().map(|step| StepReport {
             id: step.id.clone(),
             action: step.action.name(),
@@ -326,11 +328,7 @@ impl Walk<'_> {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        // A lost lease cancels what runs: then the loss is the reason, not the cancellation.
-        let error = match (&error.kind, self.heartbeat.lost()) {
-            (StoreErrorKind::Cancelled, Some(lost)) => lost,
-            _ => error,
-        };
+        let error = self.heartbeat.reason(error);
         if !matches!(error.kind, StoreErrorKind::LeaseLost) {
             // The failure itself is what counts; that it could not be written down changes nothing.
             let _ = store.record_failure(step, &run, &error).await;

@@ -5,37 +5,49 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::model::lease::{LEASE_RENEWAL, LEASE_TTL};
 use crate::store::{Lease, Store, StoreError, StoreErrorKind};
 
-/// The leases of a run and the task that renews them.
+/// The leases of a run and the tasks that renew them. Dropped, it stops renewing.
 pub(super) struct Heartbeat {
     leases: Vec<(Arc<dyn Store>, Lease)>,
+    run: CancellationToken,
     stop: CancellationToken,
+    _stop_on_drop: DropGuard,
     lost: Arc<OnceCell<StoreError>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Heartbeat {
-    /// Begins to renew `leases`; cancels `run` when one is lost.
-    pub(super) fn start(leases: Vec<(Arc<dyn Store>, Lease)>, run: &CancellationToken) -> Self {
+    /// No lease yet. Cancels `run` when one is lost.
+    pub(super) fn new(run: &CancellationToken) -> Self {
         let stop = CancellationToken::new();
-        let lost = Arc::new(OnceCell::new());
-        let tasks = leases
-            .iter()
-            .map(|(store, lease)| {
-                let beat = beat(store.clone(), lease.clone(), run.clone(), lost.clone());
-                tokio::spawn(stop.clone().run_until_cancelled_owned(beat).map_to_unit())
-            })
-            .collect();
         Self {
-            leases,
+            leases: Vec::new(),
+            run: run.clone(),
+            _stop_on_drop: stop.clone().drop_guard(),
             stop,
-            lost,
-            tasks,
+            lost: Arc::new(OnceCell::new()),
+            tasks: Vec::new(),
         }
+    }
+
+    /// Begins to renew a lease.
+    pub(super) fn renew(&mut self, store: Arc<dyn Store>, lease: Lease) {
+        let beat = beat(
+            store.clone(),
+            lease.clone(),
+            self.run.clone(),
+            self.lost.clone(),
+        );
+        let stop = self.stop.clone();
+        self.tasks.push(tokio::spawn(async move {
+            // What `beat` has to say is in `lost`.
+            let _ = stop.run_until_cancelled(beat).await;
+        }));
+        self.leases.push((store, lease));
     }
 
     /// The lease of a store.
@@ -51,6 +63,14 @@ impl Heartbeat {
         self.lost.get().cloned()
     }
 
+    /// The error that a run ends with: a lost lease cancels what runs, and then the loss is the reason.
+    pub(super) fn reason(&self, error: StoreError) -> StoreError {
+        match (&error.kind, self.lost()) {
+            (StoreErrorKind::Cancelled, Some(lost)) => lost,
+            _ => error,
+        }
+    }
+
     /// Stops renewing and gives the leases back. A lease that cannot be given back expires by itself, so
     /// an error here takes nothing away from what the run did.
     pub(super) async fn finish(self) {
@@ -61,16 +81,6 @@ impl Heartbeat {
         for (store, lease) in self.leases.iter().rev() {
             let _ = store.release(lease).await;
         }
-    }
-}
-
-trait MapToUnit {
-    fn map_to_unit(self) -> impl Future<Output = ()> + Send;
-}
-
-impl<T: Send, F: Future<Output = Option<T>> + Send> MapToUnit for F {
-    async fn map_to_unit(self) {
-        self.await;
     }
 }
 
@@ -86,10 +96,12 @@ async fn beat(
         tokio::time::sleep(pause).await;
         // A server that does not answer must not hold the heartbeat longer than the lease lives.
         let left = LEASE_TTL.saturating_sub(renewed.elapsed());
+        let asked = Instant::now();
         let outcome = tokio::time::timeout(left, store.renew(&lease)).await;
         match outcome {
             Ok(Ok(())) => {
-                renewed = Instant::now();
+                // The server counts from some moment after this one, never from an earlier one.
+                renewed = asked;
                 pause = LEASE_RENEWAL;
             }
             Ok(Err(error)) if matches!(error.kind, StoreErrorKind::LeaseLost) => {

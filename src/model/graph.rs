@@ -124,8 +124,12 @@ impl Graph {
                 .filter(|n| component.contains(n))
                 .min()?;
             if let Some(at) = path.iter().position(|n| *n == next) {
+                let mut cycle = path.split_off(at);
+                let smallest = cycle.iter().enumerate().min_by_key(|(_, node)| **node);
+                let first = smallest.map_or(0, |(place, _)| place);
+                cycle.rotate_left(first);
                 return Some(
-                    path[at..]
+                    cycle
                         .iter()
                         .map(|n| self.ids[*n as usize].clone())
                         .collect(),

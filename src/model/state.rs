@@ -383,10 +383,16 @@ impl ObservedState {
     }
 
     /// Migrations that an earlier tool claims to have applied, and of which the ledger says nothing.
+    ///
+    /// golang-migrate's row claims nothing once the ledger has the migration of its number: then the row is
+    /// kept up by this tool, or was adopted with all that it stood for, and a migration that is merged late
+    /// with a lower number was never applied.
     pub fn claimed(&self, catalog: &Catalog) -> BTreeSet<MigrationId> {
+        let row_is_known = self.row_is_known();
         catalog
             .iter()
             .filter(|m| self.entry(&m.id).is_none())
+            .filter(|m| m.store() != StoreKind::Sql || !row_is_known)
             .filter(|m| {
                 self.stores
                     .get(&m.store())
@@ -394,6 +400,19 @@ impl ObservedState {
             })
             .map(|m| m.id.clone())
             .collect()
+    }
+
+    fn row_is_known(&self) -> bool {
+        let Some(state) = self.stores.get(&StoreKind::Sql) else {
+            return false;
+        };
+        let row = state.legacy.golang_migrate.as_ref().and_then(|g| g.row);
+        row.is_some_and(|row| {
+            state
+                .ledger
+                .iter()
+                .any(|(id, entry)| id.number() == row.version && entry.recorded().is_some())
+        })
     }
 
     /// golang-migrate's row, where its number is of no migration of the catalog: the database was

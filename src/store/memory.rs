@@ -13,10 +13,10 @@ use crate::model::history::HistoryEntry;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::{Holder, LEASE_TTL, LeaseInfo};
 use crate::model::migration::Migration;
-use crate::model::plan::{Action, Resolution, Step, StepEvidence};
+use crate::model::plan::{Action, Resolution, Step, StepContent, StepEvidence};
 use crate::model::report::Done;
 use crate::model::state::{
-    HowApplied, LedgerEntry, LedgerStatus, Legacy, SchemaObjects, StoreIdentity, StoreState,
+    Doing, HowApplied, LedgerEntry, LedgerStatus, Legacy, SchemaObjects, StoreIdentity, StoreState,
 };
 use crate::model::verification::{Check, Verification};
 use crate::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
@@ -30,7 +30,12 @@ pub enum Fault {
     LoseAnswer,
     /// Waits until the run is cancelled.
     Stall,
+    /// Records that the step was begun, and fails: what a step outside a transaction leaves.
+    HalfWay,
 }
+
+/// A store without a clock: everything happens at one moment.
+const NOW: &str = "2026-01-01T00:00:00Z";
 
 /// A store in memory.
 #[derive(Debug)]
@@ -147,19 +152,40 @@ impl MemoryStore {
         (!faults.is_empty()).then(|| faults.remove(0))
     }
 
-    /// Work, ledger and history in one critical section: the transaction of this store.
-    fn commit(&self, step: &Step, run: &Run<'_>) -> Result<(), StoreError> {
-        let mut inner = self.lock();
+    /// The fence of every write.
+    fn check_lease(&self, inner: &Inner, run: &Run<'_>) -> Result<(), StoreError> {
         let held = inner
             .lease
             .as_ref()
             .is_some_and(|(id, _)| *id == run.lease.id)
             && inner.token == run.lease.token()
             && !inner.expired;
-        if !held {
-            return Err(self.error(StoreErrorKind::LeaseLost));
+        if held {
+            Ok(())
+        } else {
+            Err(self.error(StoreErrorKind::LeaseLost))
         }
-        let plan = run.plan.digest.hex();
+    }
+
+    /// Records that a step was begun, in the ledger alone.
+    fn begin(&self, step: &Step, run: &Run<'_>) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        self.check_lease(&inner, run)?;
+        let doing = match step.action {
+            Action::Revert { .. } => Doing::Revert,
+            Action::Cleanup => Doing::Cleanup,
+            _ => Doing::Apply,
+        };
+        let entry = entry_of(step, run, LedgerStatus::Partial { doing });
+        inner.ledger.insert(step.id.clone(), entry);
+        inner.writes += 1;
+        Ok(())
+    }
+
+    /// Work, ledger and history in one critical section: the transaction of this store.
+    fn commit(&self, step: &Step, run: &Run<'_>) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        self.check_lease(&inner, run)?;
         inner
             .effects
             .push(format!("{} {}", step.action.name(), step.id));
@@ -172,26 +198,49 @@ impl MemoryStore {
             }
             _ => {}
         }
-        let entry = LedgerEntry {
-            status: status_after(&step.action),
-            checksum: step.checksum,
-            plan: plan.clone(),
-            at: "2026-01-01T00:00:00Z".to_owned(),
-            actor: run.lease.holder.user.clone(),
-            checkpoint: None,
-            down: None,
-        };
-        inner.ledger.insert(step.id.clone(), entry);
+        let status = status_after(&step.action, inner.ledger.get(&step.id));
+        inner
+            .ledger
+            .insert(step.id.clone(), entry_of(step, run, status));
         append(&mut inner, step, run, "done", None);
-        inner.writes += 1;
         Ok(())
     }
 }
 
-fn status_after(action: &Action) -> LedgerStatus {
+fn info(inner: &Inner) -> Option<LeaseInfo> {
+    let ttl = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
+    inner.lease.as_ref().map(|(id, holder)| LeaseInfo {
+        id: id.clone(),
+        token: inner.token,
+        holder: Some(holder.clone()),
+        since: NOW.to_owned(),
+        expires_in_ms: if inner.expired { 0 } else { ttl },
+    })
+}
+
+fn entry_of(step: &Step, run: &Run<'_>, status: LedgerStatus) -> LedgerEntry {
+    let down = match &step.content {
+        StepContent::Sql(sql) => sql.down.clone(),
+        _ => None,
+    };
+    LedgerEntry {
+        status,
+        checksum: step.checksum,
+        plan: run.plan.digest.hex(),
+        at: NOW.to_owned(),
+        actor: run.lease.holder.user.clone(),
+        checkpoint: None,
+        down,
+    }
+}
+
+fn status_after(action: &Action, before: Option<&LedgerEntry>) -> LedgerStatus {
     let applied = |how, cleaned| LedgerStatus::Applied { how, cleaned };
     match action {
-        Action::Apply | Action::AcceptEdit { .. } => applied(HowApplied::Run, false),
+        Action::Apply => applied(HowApplied::Run, false),
+        Action::AcceptEdit { .. } => {
+            before.map_or(applied(HowApplied::Run, false), |e| e.status.clone())
+        }
         Action::Adopt { .. } => applied(HowApplied::Adopted, false),
         Action::Resolve(Resolution::Applied) => applied(HowApplied::Resolved, false),
         Action::Cleanup => applied(HowApplied::Run, true),
@@ -208,14 +257,8 @@ fn append(inner: &mut Inner, step: &Step, run: &Run<'_>, outcome: &str, detail: 
         .last()
         .map(|e| e.hash.clone())
         .unwrap_or_default();
-    let seq = inner.history.len() + 1;
-    let content = format!(
-        "{previous}|{seq}|{}|{}|{outcome}",
-        step.id,
-        step.action.name()
-    );
-    inner.history.push(HistoryEntry {
-        seq: seq.to_string(),
+    let mut entry = HistoryEntry {
+        seq: (inner.history.len() + 1).to_string(),
         id: step.id.to_string(),
         action: step.action.name().to_owned(),
         outcome: outcome.to_owned(),
@@ -224,12 +267,25 @@ fn append(inner: &mut Inner, step: &Step, run: &Run<'_>, outcome: &str, detail: 
         actor: run.lease.holder.user.clone(),
         host: run.lease.holder.host.clone(),
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: "2026-01-01T00:00:00Z".to_owned(),
-        ended_at: "2026-01-01T00:00:00Z".to_owned(),
+        started_at: NOW.to_owned(),
+        ended_at: NOW.to_owned(),
         previous,
-        hash: Checksum::of_bytes(content.as_bytes()).to_string(),
+        hash: String::new(),
         intact: true,
-    });
+    };
+    entry.hash = hash_of(&entry);
+    inner.history.push(entry);
+    inner.writes += 1;
+}
+
+/// Over everything but the hash itself, and the judgement that reading adds.
+fn hash_of(entry: &HistoryEntry) -> String {
+    let content = HistoryEntry {
+        hash: String::new(),
+        intact: true,
+        ..entry.clone()
+    };
+    Checksum::of_bytes(format!("{content:?}").as_bytes()).to_string()
 }
 
 #[async_trait]
@@ -250,7 +306,7 @@ impl Store for MemoryStore {
             ledger: inner.ledger.clone(),
             legacy: inner.legacy.clone(),
             schema: inner.schema.clone().filter(|_| what.schema),
-            lease: None,
+            lease: info(&inner),
             proofs: BTreeMap::new(),
             not_applicable: BTreeMap::new(),
         })
@@ -277,10 +333,10 @@ impl Store for MemoryStore {
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {
-        if let Some(info) = self.lease().await?.filter(|info| !info.expired()) {
+        let mut inner = self.lock();
+        if let Some(info) = info(&inner).filter(|info| !info.expired()) {
             return Err(self.error(StoreErrorKind::LeaseHeld(Box::new(info))));
         }
-        let mut inner = self.lock();
         inner.token += 1;
         inner.expired = false;
         inner.lease = Some((id.to_owned(), holder.clone()));
@@ -291,7 +347,9 @@ impl Store for MemoryStore {
 
     async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
         let inner = self.lock();
-        let held = inner.lease.as_ref().is_some_and(|(id, _)| *id == lease.id) && !inner.expired;
+        let held = inner.lease.as_ref().is_some_and(|(id, _)| *id == lease.id)
+            && inner.token == lease.token()
+            && !inner.expired;
         if held {
             Ok(())
         } else {
@@ -308,15 +366,7 @@ impl Store for MemoryStore {
     }
 
     async fn lease(&self) -> Result<Option<LeaseInfo>, StoreError> {
-        let inner = self.lock();
-        let ttl = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
-        Ok(inner.lease.as_ref().map(|(id, holder)| LeaseInfo {
-            id: id.clone(),
-            token: inner.token,
-            holder: Some(holder.clone()),
-            since: "2026-01-01T00:00:00Z".to_owned(),
-            expires_in_ms: if inner.expired { 0 } else { ttl },
-        }))
+        Ok(info(&self.lock()))
     }
 
     async fn break_lease(&self, id: &str) -> Result<(), StoreError> {
@@ -344,6 +394,13 @@ impl Store for MemoryStore {
                 let reason = "cut after the commit".to_owned();
                 return Err(self.error(StoreErrorKind::Disconnected { reason }));
             }
+            Some(Fault::HalfWay) => {
+                self.begin(step, run)?;
+                return Err(self.error(StoreErrorKind::Server {
+                    doing: step.id.to_string(),
+                    reason: "failed half way".to_owned(),
+                }));
+            }
             Some(Fault::Stall) => {
                 run.cancel.cancelled().await;
                 return Err(self.error(StoreErrorKind::Cancelled));
@@ -363,17 +420,24 @@ impl Store for MemoryStore {
         run: &Run<'_>,
         error: &StoreError,
     ) -> Result<(), StoreError> {
-        append(
-            &mut self.lock(),
-            step,
-            run,
-            "failed",
-            Some(error.to_string()),
-        );
+        let mut inner = self.lock();
+        self.check_lease(&inner, run)?;
+        append(&mut inner, step, run, "failed", Some(error.to_string()));
         Ok(())
     }
 
     async fn history(&self) -> Result<Vec<HistoryEntry>, StoreError> {
-        Ok(self.lock().history.clone())
+        let inner = self.lock();
+        let mut previous = "";
+        let mut entries = Vec::with_capacity(inner.history.len());
+        for entry in &inner.history {
+            let intact = entry.previous == previous && entry.hash == hash_of(entry);
+            entries.push(HistoryEntry {
+                intact,
+                ..entry.clone()
+            });
+            previous = &entry.hash;
+        }
+        Ok(entries)
     }
 }

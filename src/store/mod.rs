@@ -2,6 +2,8 @@
 
 pub mod error;
 pub mod memory;
+pub mod postgres;
+pub mod redis;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -84,7 +84,7 @@ pub enum PlanError {
         sources_left: bool,
     },
     /// The store filter leaves out something that a step needs.
-    #[error("--only {only} leaves out {missing}, which {id} requires")]
+    #[error("--only {only} leaves out {missing}, which has to come before {id}")]
     FilterLeavesOut {
         /// The filter.
         only: StoreKind,

@@ -145,7 +145,14 @@ impl Plan {
             .iter()
             .map(|(store, state)| (*store, state.recorded(self.decision.owned.as_ref())))
             .collect();
-        let mut differences = Vec::new();
+        // A store of which nothing is recorded cannot be compared, so nothing may run there.
+        let mut differences: Vec<Difference> = self
+            .decision
+            .touched()
+            .into_iter()
+            .filter(|store| !self.decision.recorded.contains_key(store))
+            .map(|store| Difference::StoreMissing { store })
+            .collect();
         let mut done = BTreeSet::new();
         let mut begun = false;
         for (store, planned) in &self.decision.recorded {
@@ -271,10 +278,16 @@ fn progress(
     digest: &str,
 ) -> Progress {
     let ours = entry.is_some_and(|e| e.plan == digest);
-    if ours && now.map(|e| e.status) == step.action.outcome() {
+    let now_at = now.map(|e| e.status);
+    let outcome = match step.action {
+        // Only the checksum changes: what was cleaned stays cleaned, what was skipped stays skipped.
+        Action::AcceptEdit { .. } => before.map(|e| e.status),
+        _ => step.action.outcome(),
+    };
+    if ours && now_at == outcome {
         return Progress::Done;
     }
-    if ours && now.map(|e| e.status) == step.action.unfinished() {
+    if ours && now_at == step.action.unfinished() {
         return Progress::Begun;
     }
     if before == now {
@@ -285,7 +298,8 @@ fn progress(
 }
 
 impl Action {
-    /// Where the ledger says the migration stands once the step is done; `None` for no entry.
+    /// Where the ledger says the migration stands once the step is done; `None` for no entry. An accepted
+    /// edit leaves the migration where it stands, which is `Applied` unless the entry said otherwise.
     pub fn outcome(&self) -> Option<RecordedStatus> {
         match self {
             Self::Apply

@@ -2,6 +2,7 @@
 
 pub mod convert;
 pub mod declaration;
+pub mod findings;
 pub mod op;
 pub mod pattern;
 pub mod printable;

@@ -71,7 +71,7 @@ fn escaped(bytes: &[u8]) -> String {
 
 /// Characters that act on the terminal or cannot be seen: controls, white space other than the plain
 /// space, Unicode's format characters (category Cf), fillers, and private use.
-fn hides(character: char) -> bool {
+pub(crate) fn hides(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
         || matches!(u32::from(character),

@@ -129,7 +129,9 @@ impl<'a> Planner<'a> {
                 steps.push(step);
             }
         }
-        self.link(&mut steps, &mut reverts)?;
+        self.refuse_stranded(&reverts)?;
+        self.link(&mut steps, &reverts)?;
+        self.adopt_row_last(&mut steps);
         reverts.append(&mut steps);
         Ok(self.decision(Purpose::Migrate, reverts))
     }
@@ -155,7 +157,7 @@ impl<'a> Planner<'a> {
             let content = self.cleanup_content(migration)?;
             steps.push(self.step(migration, Action::Cleanup, content, resumes));
         }
-        self.link(&mut steps, &mut Vec::new())?;
+        self.link(&mut steps, &[])?;
         Ok(self.decision(Purpose::Cleanup, steps))
     }
 
@@ -189,7 +191,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Makes every step wait for what it needs, and for all reverts.
-    fn link(&self, steps: &mut [Step], reverts: &mut [Step]) -> Result<(), PlanError> {
+    fn link(&self, steps: &mut [Step], reverts: &[Step]) -> Result<(), PlanError> {
         let planned: BTreeSet<MigrationId> = steps.iter().map(|s| s.id.clone()).collect();
         for step in steps {
             step.after = self.graph.needs_within(&step.id, &planned);
@@ -211,6 +213,35 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the adoption of the migration that golang-migrate's row names wait for all others: once the
+    /// ledger has it, the row claims nothing any more, and an interrupted adoption must not lose the rest.
+    fn adopt_row_last(&self, steps: &mut [Step]) {
+        let row = self
+            .observed
+            .stores
+            .get(&StoreKind::Sql)
+            .and_then(|s| s.legacy.golang_migrate.as_ref()?.row);
+        let adopts =
+            |s: &Step| s.id.store() == StoreKind::Sql && matches!(s.action, Action::Adopt { .. });
+        let Some(last) = steps
+            .iter()
+            .find(|s| adopts(s) && row.is_some_and(|row| row.version == s.id.number()))
+            .map(|s| s.id.clone())
+        else {
+            return;
+        };
+        let itself = BTreeSet::from([last.clone()]);
+        let others: BTreeSet<MigrationId> = steps
+            .iter()
+            .filter(|s| adopts(s) && s.id != last)
+            .filter(|s| self.graph.needs_within(&s.id, &itself).is_empty())
+            .map(|s| s.id.clone())
+            .collect();
+        for step in steps.iter_mut().filter(|s| s.id == last) {
+            step.after.extend(others.iter().cloned());
+        }
     }
 
     fn decision(&self, purpose: Purpose, steps: Vec<Step>) -> Decision {

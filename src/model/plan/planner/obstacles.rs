@@ -1,8 +1,10 @@
 //! What stops a plan, before any step is thought of.
 
+use std::collections::BTreeSet;
+
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::plan::PlanError;
 use crate::model::plan::planner::Planner;
+use crate::model::plan::{PlanError, Step};
 use crate::model::state::Proof;
 
 impl Planner<'_> {
@@ -82,6 +84,27 @@ impl Planner<'_> {
                     recorded: entry.checksum.clone(),
                     found: migration.checksum().clone(),
                     half_done,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The filter may not leave something in place whose requirement is reverted.
+    pub(super) fn refuse_stranded(&self, reverts: &[Step]) -> Result<(), PlanError> {
+        let Some(only) = self.desired.only else {
+            return Ok(());
+        };
+        let reverted: BTreeSet<MigrationId> = reverts.iter().map(|s| s.id.clone()).collect();
+        for (id, entry) in self.observed.stores.values().flat_map(|s| &s.ledger) {
+            if reverted.contains(id) || entry.recorded().is_none() {
+                continue;
+            }
+            if let Some(needed) = self.graph.needs_within(id, &reverted).into_iter().next() {
+                return Err(PlanError::FilterLeavesOut {
+                    only,
+                    id: needed,
+                    missing: id.clone(),
                 });
             }
         }

@@ -132,7 +132,7 @@ impl Planner<'_> {
             description: None,
             checksum: entry.checksum.clone(),
             after: BTreeSet::new(),
-            resumes: false,
+            resumes: self.half(id) == Some(Doing::Revert),
             out_of_order: false,
             content: StepContent::Sql(content),
         })

@@ -143,6 +143,22 @@ impl Declaration {
         self.steps.iter().map(|step| step.op.to_string()).collect()
     }
 
+    /// The same keys with the reverse conversions and renames: what a revert carries out. A copy and a set
+    /// stay what they are, and the revert takes back what they wrote.
+    pub fn reversed(&self) -> Self {
+        let mut reversed = self.clone();
+        for step in &mut reversed.steps {
+            match &step.op {
+                Op::Convert(op) => {
+                    step.op = op.reverse().map_or_else(|| step.op.clone(), Op::Convert)
+                }
+                Op::RenameField(op) => step.op = Op::RenameField(op.reverse()),
+                _ => {}
+            }
+        }
+        reversed
+    }
+
     /// The copies among its steps.
     pub fn copies(&self) -> impl Iterator<Item = &Copy> {
         self.steps.iter().filter_map(|step| match &step.op {

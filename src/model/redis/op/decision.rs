@@ -120,7 +120,7 @@ pub enum Problem {
         /// Why.
         misfit: Misfit,
     },
-    /// Both the old and the new field are there, with different values.
+    /// Both the old and the new field are there.
     BothFields {
         /// The old name.
         from: String,

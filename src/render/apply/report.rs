@@ -1,0 +1,193 @@
+//! What a run came to.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::model::id::MigrationId;
+use crate::model::plan::PlanDigest;
+use crate::model::report::{Done, Report, StepOutcome};
+use crate::render::apply::words::done_words;
+use crate::render::json;
+use crate::render::style::{Style, Tone};
+use crate::render::text::{block, line, wrapped};
+use crate::render::units::{count, counted};
+use crate::store::StoreError;
+
+/// Writes what became of each step, one line that sums the run up, and how to resume. `resume` is the
+/// command that was run.
+///
+/// # Errors
+/// What `out` says.
+pub fn report(
+    out: &mut dyn Write,
+    style: Style,
+    report: &Report<StoreError>,
+    resume: &str,
+) -> io::Result<()> {
+    for step in &report.steps {
+        let (mark, tone, words) = match &step.outcome {
+            StepOutcome::Done(done) => ('✓', Tone::Good, figures(&step.id, step.action, done)),
+            StepOutcome::AlreadyDone => (
+                '✓',
+                Tone::Faint,
+                format!("{} was done by an earlier run", step.action),
+            ),
+            StepOutcome::Failed(_) => ('✗', Tone::Bad, format!("{} failed", step.action)),
+            StepOutcome::NotStarted => {
+                ('.', Tone::Faint, format!("{} was not started", step.action))
+            }
+        };
+        writeln!(
+            out,
+            "{}  {words}",
+            style.paint(tone, &format!("{mark} {}", step.id))
+        )?;
+        if let StepOutcome::Failed(error) = &step.outcome {
+            failure(out, style, error)?;
+        }
+    }
+    writeln!(out)?;
+    writeln!(out, "{}", style.paint(Tone::Strong, &summary(report)))?;
+    if report.complete() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "What is applied is recorded and is not repeated. To go on, run the same plan again:"
+    )?;
+    writeln!(out, "  {}", line(resume))
+}
+
+fn figures(id: &MigrationId, action: &str, done: &Done) -> String {
+    let mut words = done_words(id, action, done.ms, done.changed);
+    if done.examined > 0 {
+        words.push_str(&format!(
+            " of {} examined in {}",
+            count(done.examined),
+            match done.passes {
+                1 => "1 pass".to_owned(),
+                passes => format!("{passes} passes"),
+            }
+        ));
+    }
+    words
+}
+
+fn failure(out: &mut dyn Write, style: Style, error: &StoreError) -> io::Result<()> {
+    let text = block(&error.to_string());
+    let mut lines = text.split('\n');
+    for text in wrapped(lines.next().unwrap_or_default(), style.room(4)) {
+        writeln!(out, "    {text}")?;
+    }
+    lines.try_for_each(|text| writeln!(out, "    {text}"))?;
+    if let Some(hint) = error.hint() {
+        let mut label = style.paint(Tone::Note, "hint:");
+        for text in wrapped(&line(&hint), style.room(10)) {
+            writeln!(out, "    {label} {text}")?;
+            label = " ".repeat("hint:".len());
+        }
+    }
+    Ok(())
+}
+
+fn summary(report: &Report<StoreError>) -> String {
+    let already = report
+        .steps
+        .iter()
+        .filter(|s| matches!(s.outcome, StepOutcome::AlreadyDone))
+        .count();
+    let mut parts = vec![format!("{} done", counted(report.done() as u64, "step"))];
+    if already > 0 {
+        parts.push(format!("{already} done before"));
+    }
+    if report.failed() > 0 {
+        parts.push(format!("{} failed", report.failed()));
+    }
+    if report.not_started() > 0 {
+        parts.push(format!("{} not started", report.not_started()));
+    }
+    let word = match (report.complete(), report.failed()) {
+        (true, _) => "Applied",
+        (false, 0) => "Interrupted",
+        (false, _) => "Failed",
+    };
+    format!(
+        "{word}: {}. Plan {}.",
+        parts.join(", "),
+        report.plan.short()
+    )
+}
+
+/// Writes that the plan was applied before, and that nothing came after it.
+///
+/// # Errors
+/// What `out` says.
+pub fn already_applied(out: &mut dyn Write, _style: Style, plan: PlanDigest) -> io::Result<()> {
+    writeln!(
+        out,
+        "Nothing to do: plan {} was applied before, and nothing came after it.",
+        plan.short()
+    )
+}
+
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    event: &'static str,
+    plan: String,
+    complete: bool,
+    steps: Vec<StepJson<'a>>,
+    resume: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct StepJson<'a> {
+    id: &'a MigrationId,
+    action: &'static str,
+    outcome: &'static str,
+    #[serde(flatten)]
+    figures: Option<Done>,
+    error: Option<String>,
+    hint: Option<String>,
+}
+
+/// Writes the report as one line of JSON, the last one of `apply --format json`: its `event` is `report`.
+///
+/// # Errors
+/// What `out` says.
+pub fn report_json(
+    out: &mut dyn Write,
+    report: &Report<StoreError>,
+    resume: &str,
+) -> io::Result<()> {
+    let steps = report
+        .steps
+        .iter()
+        .map(|step| {
+            let (outcome, figures, error) = match &step.outcome {
+                StepOutcome::Done(done) => ("done", Some(*done), None),
+                StepOutcome::AlreadyDone => ("already_done", None, None),
+                StepOutcome::Failed(error) => ("failed", None, Some(error)),
+                StepOutcome::NotStarted => ("not_started", None, None),
+            };
+            StepJson {
+                id: &step.id,
+                action: step.action,
+                outcome,
+                figures,
+                error: error.map(ToString::to_string),
+                hint: error.and_then(StoreError::hint),
+            }
+        })
+        .collect();
+    json::line(
+        out,
+        &ReportJson {
+            event: "report",
+            plan: report.plan.hex(),
+            complete: report.complete(),
+            steps,
+            resume: (!report.complete()).then_some(resume),
+        },
+    )
+}

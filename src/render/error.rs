@@ -1,0 +1,91 @@
+//! Errors, hints and questions.
+
+use std::io::{self, Write};
+
+use crate::render::style::{Style, Tone};
+use crate::render::text::{block, line, wrapped};
+
+/// Writes an error and what to do next. Both may quote servers and files.
+///
+/// # Errors
+/// What `out` says.
+pub fn error(
+    out: &mut dyn Write,
+    style: Style,
+    message: &str,
+    hint: Option<&str>,
+) -> io::Result<()> {
+    let label = if style.colour {
+        style.paint(Tone::Bad, &style.paint(Tone::Strong, "error:"))
+    } else {
+        "error:".to_owned()
+    };
+    labelled(out, style, &label, "error:".len(), message)?;
+    hint.map_or(Ok(()), |text| self::hint(out, style, text))
+}
+
+/// Writes what to do next.
+///
+/// # Errors
+/// What `out` says.
+pub fn hint(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()> {
+    labelled(
+        out,
+        style,
+        &style.paint(Tone::Note, "hint:"),
+        "hint:".len(),
+        text,
+    )
+}
+
+/// Writes a warning.
+///
+/// # Errors
+/// What `out` says.
+pub fn warning(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()> {
+    labelled(
+        out,
+        style,
+        &style.paint(Tone::Caution, "warning:"),
+        "warning:".len(),
+        text,
+    )
+}
+
+/// Writes a plain remark.
+///
+/// # Errors
+/// What `out` says.
+pub fn remark(out: &mut dyn Write, _style: Style, text: &str) -> io::Result<()> {
+    writeln!(out, "{}", block(text))
+}
+
+/// Writes a question and stays on its line.
+///
+/// # Errors
+/// What `out` says.
+pub fn question(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()> {
+    write!(
+        out,
+        "{} Only \"yes\" is a yes: ",
+        style.paint(Tone::Strong, &line(text))
+    )
+}
+
+/// Breaks the first line of the text at the width and keeps the others, which quote SQL, as they are.
+fn labelled(
+    out: &mut dyn Write,
+    style: Style,
+    label: &str,
+    indent: usize,
+    text: &str,
+) -> io::Result<()> {
+    let text = block(text);
+    let mut lines = text.split('\n');
+    let mut before = label.to_owned();
+    for text in wrapped(lines.next().unwrap_or_default(), style.room(indent + 1)) {
+        writeln!(out, "{before} {text}")?;
+        before = " ".repeat(indent);
+    }
+    lines.try_for_each(|text| writeln!(out, "{text}"))
+}

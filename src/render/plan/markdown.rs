@@ -1,0 +1,224 @@
+//! A plan as Markdown, for a comment in a pull request.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use crate::render::plan::PlanView;
+use crate::render::plan::facts::{StepView, warning_words};
+use crate::render::text::{block, cut, markdown};
+use crate::render::units::{count, counted_len};
+
+/// GitHub takes comments of 65,536 characters at most. Counted here in bytes, which are never fewer.
+const LONGEST: usize = 65_536;
+
+/// Left free for the notes that say what was left out, the digest and the commands.
+const RESERVE: usize = 4096;
+
+/// Warnings that are listed in front; every step has its own again.
+const WARNINGS: usize = 20;
+
+/// Columns for the names of migrations whose store is not configured.
+const LEFT_OUT: usize = 1000;
+
+/// Writes a plan as Markdown: a table of the steps, the warnings, each step's content folded away, the
+/// digest and the commands. What does not fit into a comment is left out, and named.
+///
+/// # Errors
+/// What `out` says.
+pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
+    if view.plan.decision.is_empty() {
+        let left_out = view
+            .left_out()
+            .map_or_else(String::new, |words| format!(" ({})", markdown(&words)));
+        return writeln!(out, "{}{left_out}", markdown(&view.nothing()));
+    }
+    let mut text = head(view);
+    let end = tail(view);
+    let limit = LONGEST - RESERVE - end.len().min(RESERVE);
+    warnings(view, &mut text, limit / 4);
+    table(view, &mut text, limit / 2);
+    let mut left_out = Vec::new();
+    for step in view.steps() {
+        let details = details(&step);
+        if text.len() + details.len() <= limit {
+            text.push_str(&details);
+        } else {
+            left_out.push(step.step.id.to_string());
+        }
+    }
+    if !left_out.is_empty() {
+        text.push_str(&note(view, &left_out));
+    }
+    text.push_str(&end);
+    out.write_all(text.as_bytes())
+}
+
+fn head(view: &PlanView<'_>) -> String {
+    let mut text = format!("### {}\n\n", markdown(&view.title()));
+    for (kind, database) in view.databases() {
+        let _ = writeln!(text, "- {kind}: {}", markdown(&database));
+    }
+    if let Some(words) = view.left_out() {
+        let _ = writeln!(text, "- {}", cut(&markdown(&words), LEFT_OUT));
+    }
+    let _ = writeln!(text, "\n**{}**\n", markdown(&view.summary_line()));
+    text
+}
+
+fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
+    let all: Vec<String> = view
+        .steps()
+        .flat_map(|step| {
+            let id = step.step.id.to_string();
+            let loss = step.reason().filter(|_| step.loses_data());
+            loss.into_iter()
+                .chain(step.evidence.warnings.iter().map(warning_words))
+                .map(|words| format!("- `{id}`: {}\n", markdown(&words)))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    if all.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "#### {}\n", counted_len(all.len(), "warning"));
+    let mut shown = 0;
+    for warning in all.iter().take(WARNINGS) {
+        if text.len() + warning.len() > limit {
+            break;
+        }
+        text.push_str(warning);
+        shown += 1;
+    }
+    if shown < all.len() {
+        let _ = writeln!(text, "- and {} more, at their steps", all.len() - shown);
+    }
+    text.push('\n');
+}
+
+fn table(view: &PlanView<'_>, text: &mut String, limit: usize) {
+    text.push_str(
+        "| | step | action | tables and keys | warnings |\n| --- | --- | --- | --- | --- |\n",
+    );
+    let mut left_out = 0usize;
+    for step in view.steps() {
+        let row = format!(
+            "| `{}` | `{}` | {} | {} | {} |\n",
+            step.step.action.symbol(),
+            step.step.id,
+            markdown(&step.action()),
+            markdown(&step.size().unwrap_or_default()),
+            match step.evidence.warnings.len() {
+                0 => String::new(),
+                number => number.to_string(),
+            }
+        );
+        if text.len() + row.len() <= limit {
+            text.push_str(&row);
+        } else {
+            left_out += 1;
+        }
+    }
+    text.push('\n');
+    if left_out > 0 {
+        let _ = writeln!(
+            text,
+            "This table leaves out {}.\n",
+            counted_len(left_out, "step")
+        );
+    }
+}
+
+fn details(view: &StepView<'_>) -> String {
+    let step = view.step;
+    let mut text = format!(
+        "<details id=\"{}\"><summary><code>{} {}</code> {}</summary>\n\n",
+        crate::render::graph::anchor(&step.id),
+        step.action.symbol(),
+        step.id,
+        markdown(&view.action())
+    );
+    let mut paragraph = |words: &str| {
+        let _ = writeln!(text, "{}\n", markdown(words));
+    };
+    if let Some(description) = &step.description {
+        paragraph(description);
+    }
+    if let Some(reason) = view.reason() {
+        paragraph(&reason);
+    }
+    paragraph(&format!("{}, {}", view.how(), view.checksum()));
+    if let Some(size) = view.size() {
+        paragraph(&size);
+    }
+    for warning in &view.evidence.warnings {
+        let _ = writeln!(text, "- {}", markdown(&warning_words(warning)));
+    }
+    if !view.evidence.warnings.is_empty() {
+        text.push('\n');
+    }
+    for operation in view.operations() {
+        let _ = writeln!(text, "- {}", markdown(&operation));
+    }
+    if let Some(declaration) = view.declaration() {
+        text.push('\n');
+        text.push_str(&fenced("toml", declaration));
+    }
+    if !view.verify().is_empty() {
+        text.push_str("First checked:\n\n");
+        text.push_str(&fenced("sql", &sql(view.verify())));
+    }
+    if !view.statements().is_empty() {
+        text.push_str(&fenced("sql", &sql(view.statements())));
+    }
+    text.push_str("</details>\n\n");
+    text
+}
+
+fn sql(statements: &[crate::model::plan::PlannedStatement]) -> String {
+    statements
+        .iter()
+        .map(|s| format!("{};\n", s.text))
+        .collect()
+}
+
+/// Text between fences that are longer than any run of backticks in it, so that nothing in it ends them.
+fn fenced(language: &str, text: &str) -> String {
+    let text = block(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!(
+        "{fence}{language}\n{}\n{fence}\n\n",
+        text.trim_end_matches('\n')
+    )
+}
+
+fn note(view: &PlanView<'_>, left_out: &[String]) -> String {
+    const NAMED: usize = 10;
+    let names: Vec<String> = left_out
+        .iter()
+        .take(NAMED)
+        .map(|id| format!("`{id}`"))
+        .collect();
+    let more = match left_out.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {} more", count(more as u64)),
+    };
+    let file = view
+        .file
+        .map_or_else(|| "plan.bin".to_owned(), crate::render::text::shell);
+    format!(
+        "> **Left out, since a comment holds {} characters at most: the content of {}:** {}{more}. \
+         All of it: {}\n\n",
+        count(LONGEST as u64),
+        counted_len(left_out.len(), "step"),
+        names.join(", "),
+        markdown(&format!("outpost migrate show {file}")),
+    )
+}
+
+fn tail(view: &PlanView<'_>) -> String {
+    let mut text = format!("Digest: `{}`\n\n", view.plan.digest);
+    let commands: Vec<String> = view.commands();
+    text.push_str(&fenced("sh", &commands.join("\n")));
+    text
+}

@@ -1,0 +1,16 @@
+//! Plans: on a terminal, as JSON, as Markdown for a pull request, and as one page of HTML.
+
+mod facts;
+mod html;
+mod json;
+mod markdown;
+mod text;
+
+pub use facts::PlanView;
+pub use html::plan_html;
+pub use json::plan_json;
+pub use markdown::plan_markdown;
+pub use text::{Detail, plan, stale};
+
+pub(super) use facts::database;
+pub(super) use text::tone;

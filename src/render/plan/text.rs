@@ -1,0 +1,249 @@
+//! A plan on a terminal.
+
+use std::io::{self, Write};
+
+use crate::model::plan::{Action, PlannedStatement};
+use crate::render::plan::PlanView;
+use crate::render::plan::facts::{StepView, key_words, table_words, warning_words};
+use crate::render::style::{Style, Tone};
+use crate::render::text::{block, cut, line, padded, squeezed, wrapped};
+
+/// How much of each step is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// One line a statement, cut to the width.
+    Brief,
+    /// All of the SQL and the declarations, with line numbers.
+    Full,
+}
+
+const INDENT: usize = 4;
+
+/// Writes a plan: databases, steps, one summary line, the digest and the commands to run.
+///
+/// # Errors
+/// What `out` says.
+pub fn plan(
+    out: &mut dyn Write,
+    style: Style,
+    view: &PlanView<'_>,
+    detail: Detail,
+) -> io::Result<()> {
+    if view.plan.decision.is_empty() {
+        writeln!(out, "{}", line(&view.nothing()))?;
+        return left_out(out, style, view);
+    }
+    writeln!(out, "{}", style.paint(Tone::Strong, &line(&view.title())))?;
+    for (kind, database) in view.databases() {
+        writeln!(out, "  {kind:<5}  {}", line(&database))?;
+    }
+    left_out(out, style, view)?;
+    for step in view.steps() {
+        writeln!(out)?;
+        heading(out, style, &step)?;
+        body(out, style, &step, detail)?;
+    }
+    writeln!(out)?;
+    writeln!(out, "{}", style.paint(Tone::Strong, &view.summary_line()))?;
+    writeln!(out, "Digest: {}", view.plan.digest)?;
+    let commands = view.commands();
+    match view.file {
+        Some(_) => writeln!(out, "To apply exactly this:")?,
+        None => writeln!(
+            out,
+            "It is not saved. To save it, review it and apply exactly what was reviewed:"
+        )?,
+    }
+    for command in commands {
+        writeln!(out, "  {}", line(&command))?;
+    }
+    Ok(())
+}
+
+fn left_out(out: &mut dyn Write, style: Style, view: &PlanView<'_>) -> io::Result<()> {
+    let Some(words) = view.left_out() else {
+        return Ok(());
+    };
+    wrapped(&line(&words), style.room(2))
+        .into_iter()
+        .try_for_each(|text| writeln!(out, "  {}", style.paint(Tone::Caution, &text)))
+}
+
+/// The colour of an action.
+pub(in crate::render) fn tone(action: &Action) -> Tone {
+    match action {
+        Action::Apply => Tone::Good,
+        Action::Revert { .. } => Tone::Bad,
+        Action::Cleanup | Action::AcceptEdit { .. } | Action::Resolve(_) => Tone::Caution,
+        Action::Adopt { .. } => Tone::Note,
+        Action::Skip { .. } => Tone::Faint,
+    }
+}
+
+fn heading(out: &mut dyn Write, style: Style, view: &StepView<'_>) -> io::Result<()> {
+    let step = view.step;
+    let mark = format!("{} {}", step.action.symbol(), step.id);
+    writeln!(
+        out,
+        "{}  {}",
+        style.paint(tone(&step.action), &mark),
+        view.action()
+    )
+}
+
+fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) -> io::Result<()> {
+    let mut say = |tone: Option<Tone>, text: &str| {
+        wrapped(&line(text), style.room(INDENT))
+            .into_iter()
+            .try_for_each(|text| {
+                let text = tone.map_or(text.clone(), |tone| style.paint(tone, &text));
+                writeln!(out, "{}{text}", " ".repeat(INDENT))
+            })
+    };
+    if let Some(description) = &view.step.description {
+        say(None, description)?;
+    }
+    if let Some(reason) = view.reason() {
+        say(view.loses_data().then_some(Tone::Bad), &reason)?;
+    }
+    say(Some(Tone::Faint), &view.how())?;
+    for operation in view.operations() {
+        say(None, &operation)?;
+    }
+    match detail {
+        Detail::Brief => {
+            brief(out, style, view.verify(), "first checked: ")?;
+            brief(out, style, view.statements(), "")?;
+        }
+        Detail::Full => {
+            full(out, style, view.verify(), "first checked, line")?;
+            full(out, style, view.statements(), "line")?;
+            if let Some(text) = view.declaration() {
+                numbered(out, style, &block(text), 1)?;
+            }
+        }
+    }
+    let mut say = |tone: Tone, text: &str| {
+        let mut indent = INDENT;
+        wrapped(&line(text), style.room(INDENT + 2))
+            .into_iter()
+            .try_for_each(|text| {
+                let written = writeln!(out, "{}{}", " ".repeat(indent), style.paint(tone, &text));
+                indent = INDENT + 2;
+                written
+            })
+    };
+    for table in &view.evidence.tables {
+        say(Tone::Note, &table_words(table))?;
+    }
+    if let Some(keys) = &view.evidence.keys {
+        say(Tone::Note, &key_words(keys))?;
+    }
+    for warning in &view.evidence.warnings {
+        say(Tone::Caution, &format!("! {}", warning_words(warning)))?;
+    }
+    Ok(())
+}
+
+fn brief(
+    out: &mut dyn Write,
+    style: Style,
+    statements: &[PlannedStatement],
+    label: &str,
+) -> io::Result<()> {
+    let width = number_width(statements);
+    for statement in statements {
+        let text = format!("{:>width$}  {label}{}", statement.line, summary(statement));
+        writeln!(
+            out,
+            "{}{}",
+            " ".repeat(INDENT),
+            cut(&text, style.room(INDENT))
+        )?;
+    }
+    Ok(())
+}
+
+/// What a statement is and how it begins: its verb is not said twice.
+pub(super) fn summary(statement: &PlannedStatement) -> String {
+    let text = squeezed(&statement.text);
+    let verb = line(&statement.verb);
+    let begins = text
+        .get(..verb.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(&verb));
+    if begins || verb.is_empty() {
+        text
+    } else {
+        format!("{verb}: {text}")
+    }
+}
+
+fn full(
+    out: &mut dyn Write,
+    style: Style,
+    statements: &[PlannedStatement],
+    label: &str,
+) -> io::Result<()> {
+    for statement in statements {
+        let heading = format!("{label} {}: {}", statement.line, line(&statement.verb));
+        writeln!(
+            out,
+            "{}{}",
+            " ".repeat(INDENT),
+            style.paint(Tone::Faint, &heading)
+        )?;
+        numbered(out, style, &block(&statement.text), statement.line)?;
+    }
+    Ok(())
+}
+
+fn numbered(out: &mut dyn Write, style: Style, text: &str, first: u32) -> io::Result<()> {
+    let lines: Vec<&str> = text.trim_end_matches('\n').split('\n').collect();
+    let last = u64::from(first) + lines.len() as u64;
+    let width = last.to_string().len();
+    for (number, text) in (u64::from(first)..).zip(lines) {
+        let margin = style.paint(Tone::Faint, &format!("{number:>width$} |"));
+        let text = if text.is_empty() {
+            String::new()
+        } else {
+            format!(" {text}")
+        };
+        writeln!(out, "{}{margin}{text}", " ".repeat(INDENT))?;
+    }
+    Ok(())
+}
+
+fn number_width(statements: &[PlannedStatement]) -> usize {
+    statements
+        .iter()
+        .map(|s| s.line.to_string().len())
+        .max()
+        .unwrap_or(1)
+}
+
+/// Writes the differences that make a plan stale, one a line.
+///
+/// # Errors
+/// What `out` says.
+pub fn stale(
+    out: &mut dyn Write,
+    style: Style,
+    differences: &[crate::model::plan::Difference],
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}",
+        style.paint(
+            Tone::Strong,
+            "The databases are not where the plan was made from:"
+        )
+    )?;
+    for difference in differences {
+        let mut mark = style.paint(Tone::Bad, "!");
+        for text in wrapped(&line(&difference.to_string()), style.room(4)) {
+            writeln!(out, "  {} {text}", padded(&mark, 1))?;
+            mark = String::new();
+        }
+    }
+    Ok(())
+}

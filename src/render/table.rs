@@ -1,0 +1,70 @@
+//! Columns of text that fit the width.
+
+use std::io::{self, Write};
+
+use crate::render::style::{Style, Tone};
+use crate::render::text::{columns, cut, padded};
+
+/// A cell: safe text and its colour.
+pub(super) type Cell = (String, Option<Tone>);
+
+/// Fewest columns that a last, cut column is worth.
+const WORTH: usize = 12;
+
+/// Writes rows below a heading. Where they are too wide, columns are left out from the right, except for
+/// the first `needed`; the last of what remains is cut.
+pub(super) fn table(
+    out: &mut dyn Write,
+    style: Style,
+    heading: &[&str],
+    needed: usize,
+    rows: &[Vec<Cell>],
+) -> io::Result<()> {
+    let widths: Vec<usize> = (0..heading.len())
+        .map(|at| {
+            rows.iter()
+                .map(|row| columns(&row[at].0))
+                .chain([columns(heading[at])])
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    // Columns that hold nothing say nothing.
+    let mut shown: Vec<usize> = (0..heading.len())
+        .filter(|at| *at < needed || rows.iter().any(|row| !row[*at].0.is_empty()))
+        .collect();
+    let start = |shown: &[usize]| {
+        let fixed = &shown[..shown.len().saturating_sub(1)];
+        fixed.iter().map(|at| widths[*at] + 2).sum::<usize>()
+    };
+    while shown.len() > needed
+        && start(&shown) + WORTH.min(widths[shown[shown.len() - 1]]) > style.width
+    {
+        shown.pop();
+    }
+    let room = style.width.saturating_sub(start(&shown)).max(WORTH);
+    let mut write = |cells: &[Cell]| {
+        let mut row = String::new();
+        for (place, &at) in shown.iter().enumerate() {
+            let (text, tone) = &cells[at];
+            let last = place + 1 == shown.len();
+            let text = if last {
+                cut(text, room)
+            } else {
+                padded(text, widths[at])
+            };
+            let painted = tone.map_or(text.clone(), |tone| style.paint(tone, &text));
+            row.push_str(&painted);
+            if !last {
+                row.push_str("  ");
+            }
+        }
+        writeln!(out, "{}", row.trim_end())
+    };
+    let heading: Vec<Cell> = heading
+        .iter()
+        .map(|text| ((*text).to_owned(), Some(Tone::Faint)))
+        .collect();
+    write(&heading)?;
+    rows.iter().try_for_each(|row| write(row))
+}

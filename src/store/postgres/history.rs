@@ -1,0 +1,109 @@
+//! The history: append-only, each entry with the hash of the one before it, computed in the database.
+
+use super::ledger::{Author, rfc3339};
+use super::quote::{HoldsNul, literal, nullable};
+use super::session::{Row, Session};
+use super::{errors, ledger};
+use crate::model::history::HistoryEntry;
+use crate::model::plan::{Action, Resolution, Step};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Lets the transactions that append do it one after the other, until they commit: each must see the
+/// entry before its own. Taken last of all, so it is held for a moment.
+pub(super) const SERIALISE: &str = "select 1 from outpost.ledger for update";
+
+/// The hash of a row of `outpost.history`, over every other column. Text only, so that no setting of the
+/// session changes it.
+fn hash() -> String {
+    format!(
+        "encode(sha256(convert_to(jsonb_build_array(seq::text, id, action, outcome, detail, plan, actor, host, \
+         tool, {}, {}, previous)::text, 'UTF8')), 'hex')",
+        rfc3339("started_at"),
+        rfc3339("ended_at")
+    )
+}
+
+/// The statement that appends an entry. `started_at` is an expression for a timestamp.
+pub(super) fn append(
+    step: &Step,
+    author: &Author<'_>,
+    outcome: &str,
+    detail: Option<&str>,
+    started_at: &str,
+) -> Result<String, HoldsNul> {
+    Ok(format!(
+        "insert into outpost.history (seq, id, action, outcome, detail, plan, actor, host, tool, started_at, \
+         ended_at, previous, hash) select e.*, {hash} from (select coalesce(l.seq, 0) + 1 as seq, {id} as id, \
+         {action} as action, {outcome} as outcome, {detail} as detail, {plan} as plan, {actor} as actor, \
+         {host} as host, {tool} as tool, {started_at} as started_at, clock_timestamp() as ended_at, \
+         coalesce(l.hash, '') as previous from (select 1) as always left join \
+         (select seq, hash from outpost.history order by seq desc limit 1) as l on true) as e",
+        hash = hash(),
+        id = literal(&step.id.to_string())?,
+        action = literal(step.action.name())?,
+        outcome = literal(outcome)?,
+        detail = format_args!("{}::text", nullable(detail)?),
+        plan = literal(author.plan)?,
+        actor = literal(author.user)?,
+        host = literal(author.host)?,
+        tool = literal(env!("CARGO_PKG_VERSION"))?,
+    ))
+}
+
+/// What the history says about a finished step beyond its action.
+pub(super) fn detail(step: &Step) -> Option<String> {
+    match &step.action {
+        Action::Skip { reason } => Some(reason.clone()),
+        Action::Adopt { proof } => Some(proof.clone()),
+        Action::Revert { data_loss } => data_loss.as_ref().map(|lost| format!("lost: {lost}")),
+        Action::AcceptEdit { recorded } => Some(format!("was {recorded}")),
+        Action::Resolve(Resolution::Applied) => Some("a person decided that it is in place".to_owned()),
+        Action::Resolve(Resolution::RolledBack) => Some("a person decided that nothing of it is in place".to_owned()),
+        Action::Apply | Action::Cleanup => None,
+    }
+}
+
+/// The history, oldest first, each entry checked; an absent ledger has none.
+pub(super) async fn read(session: &Session) -> Result<Vec<HistoryEntry>, StoreError> {
+    if ledger::identity(session).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "select seq, id, action, outcome, detail, plan, actor, host, tool, {started}, {ended}, previous, hash, \
+         hash = {hash} and previous = coalesce(lag(hash) over by_seq, '') \
+         and seq = coalesce(lag(seq) over by_seq, 0) + 1 \
+         from outpost.history window by_seq as (order by seq) order by seq",
+        started = rfc3339("started_at"),
+        ended = rfc3339("ended_at"),
+        hash = hash(),
+    );
+    let rows = session.rows(&sql).await.map_err(|e| session.error("reading the history", &e))?;
+    rows.iter()
+        .map(|row| {
+            entry(row).ok_or_else(|| {
+                let reason = "a column of outpost.history is null".to_owned();
+                errors::at(session.shown(), StoreErrorKind::Ledger { reason })
+            })
+        })
+        .collect()
+}
+
+fn entry(row: &Row) -> Option<HistoryEntry> {
+    let text = |column: usize| row.get(column).cloned().flatten();
+    Some(HistoryEntry {
+        seq: text(0)?,
+        id: text(1)?,
+        action: text(2)?,
+        outcome: text(3)?,
+        detail: text(4),
+        plan: text(5)?,
+        actor: text(6)?,
+        host: text(7)?,
+        tool: text(8)?,
+        started_at: text(9)?,
+        ended_at: text(10)?,
+        previous: text(11)?,
+        hash: text(12)?,
+        intact: text(13)? == "t",
+    })
+}

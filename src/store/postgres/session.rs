@@ -1,0 +1,150 @@
+//! One connection and the simple queries that go through it.
+//!
+//! A session serves one operation and is then dropped: nothing of its state can leak into the next one,
+//! whatever the statements of a migration set.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, pin_mut};
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::CancellationToken;
+
+use super::address::Target;
+use super::{errors, tls};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// How often a cancel request is repeated: one that meets the server between two statements is lost.
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long the server may take to answer a cancel request before the connection is given up.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection.
+pub(super) struct Session {
+    client: Client,
+    tls: MakeRustlsConnect,
+    shown: String,
+    database: String,
+}
+
+/// A row as text.
+pub(super) type Row = Vec<Option<String>>;
+
+/// How a message ended.
+pub(super) enum Sent {
+    /// The server answered it in full.
+    Done,
+    /// The server or the driver refused it.
+    Failed(Error),
+    /// It was cancelled at the caller's wish, and the server says so.
+    Cancelled,
+    /// It was to be cancelled, and the server did not say what became of it.
+    Unanswered,
+}
+
+impl Session {
+    /// Connects.
+    pub(super) async fn open(target: &Target) -> Result<Self, StoreError> {
+        let fail = |kind| errors::at(&target.shown, kind);
+        let tls = tls::connector(target.tls, &target.files)
+            .map_err(|reason| fail(StoreErrorKind::Tls { reason }))?;
+        let (client, connection) = target
+            .config
+            .connect(tls.clone())
+            .await
+            .map_err(|e| fail(errors::while_connecting(&e, &target.database)))?;
+        // It ends by itself when the client is dropped; its error is the client's error too.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(Self { client, tls, shown: target.shown.clone(), database: target.database.clone() })
+    }
+
+    /// Names an error of this connection. `doing` completes "while ...".
+    pub(super) fn error(&self, doing: &str, error: &Error) -> StoreError {
+        errors::at(&self.shown, errors::while_doing(error, doing, &self.database))
+    }
+
+    /// Where it goes, for messages.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Runs statements and returns the rows of each.
+    pub(super) async fn results(&self, sql: &str) -> Result<Vec<Vec<Row>>, Error> {
+        let mut sets = Vec::new();
+        let mut rows = Vec::new();
+        for message in self.client.simple_query(sql).await? {
+            match message {
+                SimpleQueryMessage::Row(row) => {
+                    rows.push((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
+                }
+                SimpleQueryMessage::CommandComplete(_) => sets.push(std::mem::take(&mut rows)),
+                _ => {}
+            }
+        }
+        Ok(sets)
+    }
+
+    /// Runs statements and returns all their rows.
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Row>, Error> {
+        Ok(self.results(sql).await?.into_iter().flatten().collect())
+    }
+
+    /// Runs statements, giving each row to `see` as it comes, until they end or `cancel` is cancelled.
+    pub(super) async fn send(
+        &self,
+        sql: &str,
+        cancel: &CancellationToken,
+        mut see: impl FnMut(Row) + Send,
+    ) -> Sent {
+        let stream = match self.client.simple_query_raw(sql).await {
+            Ok(stream) => stream,
+            Err(error) => return Sent::Failed(error),
+        };
+        pin_mut!(stream);
+        loop {
+            let message = tokio::select! {
+                message = stream.next() => message,
+                () = cancel.cancelled() => break,
+            };
+            match message {
+                None => return Sent::Done,
+                Some(Err(error)) => return Sent::Failed(error),
+                Some(Ok(SimpleQueryMessage::Row(row))) => {
+                    see((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
+                }
+                Some(Ok(_)) => {}
+            }
+        }
+        let ending = async {
+            loop {
+                let message = tokio::select! {
+                    message = stream.next() => message,
+                    () = self.keep_cancelling() => continue,
+                };
+                match message {
+                    None => return Sent::Done,
+                    Some(Err(error)) if errors::is_cancelled(&error) => return Sent::Cancelled,
+                    Some(Err(error)) => return Sent::Failed(error),
+                    Some(Ok(_)) => {}
+                }
+            }
+        };
+        tokio::time::timeout(CANCEL_PATIENCE, ending).await.unwrap_or(Sent::Unanswered)
+    }
+
+    /// Asks the server to cancel what runs, and waits a moment.
+    async fn keep_cancelling(&self) {
+        // A request that does not arrive is repeated like one that comes too early.
+        let _ = self.client.cancel_token().cancel_query(self.tls.clone()).await;
+        tokio::time::sleep(CANCEL_AGAIN).await;
+    }
+
+    /// Ends a failed transaction, so that a pooler can use the server's connection again.
+    pub(super) async fn roll_back(&self) {
+        // Where even this fails, the server rolls back when the connection ends.
+        let _ = self.client.batch_execute("rollback").await;
+    }
+}

@@ -1,0 +1,481 @@
+//! Steps over keys: passes until one finds nothing to do, each interrupted and resumed at will.
+
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+use super::RedisStore;
+use super::deed::{Deed, Direction, Tally};
+use super::keys::SOURCES_PER_BUCKET;
+use super::link::Session;
+use super::pace::Pace;
+use super::scripts::{self, Call};
+use super::survey::{Survey, keys_error};
+use crate::model::event::{Event, NoEvents};
+use crate::model::plan::{Action, Step, StepContent};
+use crate::model::redis::declaration::Declaration;
+use crate::model::redis::printable::printable;
+use crate::model::report::Done;
+use crate::model::state::{Checkpoint, Doing, LedgerStatus, ScanCursor};
+use crate::store::{Run, StoreError, StoreErrorKind};
+
+/// Passes until one finds nothing to do; an application that writes the old form on and on never lets that
+/// happen.
+const PASSES: u32 = 10;
+/// Keys between two checkpoints.
+const CHECKPOINT_EVERY: u64 = 5_000;
+/// Time between two reports of progress.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Keys of the tool's own that are removed in one call.
+const DROP_BATCH: u64 = 200;
+
+/// Where a pass is, for checkpoints and progress.
+struct Place {
+    pass: u32,
+    total: u64,
+    examined: u64,
+    /// Examined when the last checkpoint was written.
+    saved: u64,
+    told: Instant,
+    /// The run of the server that cursors belong to, as of this connection.
+    run_id: Option<String>,
+    generation: u64,
+}
+
+impl RedisStore {
+    pub(super) async fn run_step(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
+        let session = self.link.session_of(run.events, &step.id);
+        let started = Instant::now();
+        let started_at = self.now(session).await?;
+        let declaration = self.declaration(step, &run.plan.decision.config)?;
+        let mut done = match (&step.action, declaration) {
+            (Action::Apply, Some(declaration)) => {
+                self.carry_out(session, step, run, &declaration, Direction::Forward)
+                    .await?
+            }
+            (Action::Revert { .. }, Some(declaration)) => {
+                self.carry_out(session, step, run, &declaration.reversed(), Direction::Back)
+                    .await?
+            }
+            (Action::Cleanup, Some(declaration)) => {
+                self.refuse_unverified(session, step, &declaration).await?;
+                self.carry_out(session, step, run, &declaration, Direction::Clean)
+                    .await?
+            }
+            _ => Done::default(),
+        };
+        self.record(session, step, run, &started_at).await?;
+        done.ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(done)
+    }
+
+    /// A cleanup removes only what verification has proven.
+    async fn refuse_unverified(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        declaration: &Declaration,
+    ) -> Result<(), StoreError> {
+        let verification = self
+            .verify_declaration(&step.id, declaration, &NoEvents)
+            .await?;
+        if !verification.failed() {
+            return Ok(());
+        }
+        let findings = verification
+            .checks
+            .iter()
+            .filter(|check| check.failed())
+            .flat_map(|check| &check.findings);
+        Err(session.error(StoreErrorKind::Unverified {
+            id: step.id.clone(),
+            findings: findings.cloned().collect(),
+        }))
+    }
+
+    async fn carry_out(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        run: &Run<'_>,
+        declaration: &Declaration,
+        direction: Direction,
+    ) -> Result<Done, StoreError> {
+        let doing = match direction {
+            Direction::Forward => Doing::Apply,
+            Direction::Back => Doing::Revert,
+            Direction::Clean => Doing::Cleanup,
+        };
+        let survey = self.survey(session, declaration).await?;
+        if direction == Direction::Forward {
+            // Before the first write: nothing is half done for keys that could have been known.
+            if !survey.findings.is_empty() {
+                return Err(keys_error(session, &step.id, survey.findings.sentences()));
+            }
+            self.refuse_without_room(session, declaration, &survey)
+                .await?;
+        }
+        let resumed = self.resume_at(session, step, run, doing).await?;
+        if resumed.is_none() {
+            self.checkpoint(session, step, run, doing, Checkpoint::default())
+                .await?;
+        }
+        let deed = Deed {
+            store: self,
+            session,
+            run,
+            id: &step.id,
+            direction,
+            allow_lossy: matches!(&step.content, StepContent::Redis(content) if content.allow_lossy),
+            buckets: self
+                .buckets(session, step, run, declaration, direction, &survey)
+                .await?,
+            field_ttls: self.knows_field_ttls(session).await?,
+        };
+        let mut done = Done::default();
+        match direction {
+            Direction::Forward => {
+                done.changed += self
+                    .commands(session, &step.id, declaration, run, true)
+                    .await?
+            }
+            Direction::Back => {
+                done.changed += self.undo_commands(session, declaration, run, false).await?
+            }
+            Direction::Clean => {}
+        }
+        if !declaration.scope.is_empty() {
+            let tally = self
+                .passes(
+                    deed,
+                    step,
+                    declaration,
+                    survey.in_scope,
+                    resumed.unwrap_or_default(),
+                    &mut done,
+                )
+                .await?;
+            self.tell(step, run, direction, &tally);
+        }
+        match direction {
+            Direction::Forward => {
+                done.changed += self
+                    .commands(session, &step.id, declaration, run, false)
+                    .await?
+            }
+            Direction::Back => {
+                done.changed += self.undo_commands(session, declaration, run, true).await?
+            }
+            Direction::Clean => {}
+        }
+        if direction != Direction::Forward {
+            self.forget(session, step, run, direction).await?;
+        }
+        Ok(done)
+    }
+
+    /// Passes over all keys until one finds nothing to do.
+    async fn passes(
+        &self,
+        deed: Deed<'_>,
+        step: &Step,
+        declaration: &Declaration,
+        total: u64,
+        mut cursor: u64,
+        done: &mut Done,
+    ) -> Result<Tally, StoreError> {
+        let session = deed.session;
+        let mut pace = Pace::default();
+        for _ in 0..3 {
+            let sent = Instant::now();
+            session
+                .query::<Value>("asking for an answer", &redis::cmd("PING"))
+                .await?;
+            pace.way(sent.elapsed());
+        }
+        for pass in 1..=PASSES {
+            let mut place = Place {
+                pass,
+                total,
+                examined: 0,
+                saved: 0,
+                told: Instant::now(),
+                generation: self.link.generation(),
+                run_id: self.run_id(session).await?,
+            };
+            let tally = self
+                .pass(deed, step, declaration, cursor, &mut place, &mut pace, done)
+                .await?;
+            cursor = 0;
+            done.passes = pass;
+            if !tally.findings.is_empty() {
+                return Err(keys_error(session, &step.id, tally.findings.sentences()));
+            }
+            if tally.written == 0 && tally.contended == 0 {
+                return Ok(tally);
+            }
+        }
+        Err(session.error(StoreErrorKind::Exhausted {
+            id: step.id.clone(),
+            attempts: PASSES,
+            reason: "every pass over the keys found something to do: the application still writes the old form".to_owned(),
+        }))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn pass(
+        &self,
+        deed: Deed<'_>,
+        step: &Step,
+        declaration: &Declaration,
+        cursor: u64,
+        place: &mut Place,
+        pace: &mut Pace,
+        done: &mut Done,
+    ) -> Result<Tally, StoreError> {
+        let session = deed.session;
+        let glob = declaration.scan_glob();
+        let mut tally = Tally::default();
+        let mut survey = Survey::default();
+        let mut page = self.page(session, cursor, &glob).await?;
+        loop {
+            let examined = u64::try_from(page.keys.len()).unwrap_or(u64::MAX);
+            let before = tally.written;
+            let work = async {
+                let sorted = self.sort(session, declaration, &page.keys, &mut survey)?;
+                for items in sorted.values() {
+                    deed.keys(items, pace, &mut tally).await?;
+                }
+                Ok(())
+            };
+            let (next, ()) = self.page_after(session, page.cursor, &glob, work).await?;
+            place.examined += examined;
+            done.examined += examined;
+            done.changed += tally.written - before;
+            let sound = tally.findings.is_empty() && survey.findings.is_empty();
+            self.save(deed, step, place, page.cursor, sound).await?;
+            if place.told.elapsed() >= PROGRESS_EVERY || next.is_none() {
+                place.told = Instant::now();
+                deed.run.events.emit(Event::Progress {
+                    id: step.id.clone(),
+                    done: place.examined,
+                    total: place.total.max(place.examined),
+                    changed: done.changed,
+                    pass: place.pass,
+                });
+            }
+            match next {
+                Some(next) if self.is_same_server(session, place).await? => page = next,
+                // Another run of the server orders its keys otherwise: a cursor of the one before would
+                // miss some.
+                Some(_) => page = self.page(session, 0, &glob).await?,
+                None => break,
+            }
+        }
+        if deed.direction == Direction::Forward && !survey.findings.is_empty() {
+            return Err(keys_error(session, &step.id, survey.findings.sentences()));
+        }
+        Ok(tally)
+    }
+
+    /// Writes a checkpoint where one is due, and stops where the user wants it.
+    async fn save(
+        &self,
+        deed: Deed<'_>,
+        step: &Step,
+        place: &mut Place,
+        cursor: u64,
+        sound: bool,
+    ) -> Result<(), StoreError> {
+        let cancelled = deed.run.cancel.is_cancelled();
+        if !cancelled && place.examined - place.saved < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        place.saved = place.examined;
+        let doing = match deed.direction {
+            Direction::Forward => Doing::Apply,
+            Direction::Back => Doing::Revert,
+            Direction::Clean => Doing::Cleanup,
+        };
+        // A key that was found wanting must be met again, so then there is no going on from here.
+        let cursors = match &place.run_id {
+            Some(run_id) if sound && cursor != 0 => vec![ScanCursor {
+                run_id: run_id.clone(),
+                cursor,
+            }],
+            _ => Vec::new(),
+        };
+        let checkpoint = Checkpoint {
+            statements_done: 0,
+            keys_done: place.examined,
+            cursors,
+        };
+        self.checkpoint(deed.session, step, deed.run, doing, checkpoint)
+            .await?;
+        if cancelled {
+            return Err(deed.session.error(StoreErrorKind::Cancelled));
+        }
+        Ok(())
+    }
+
+    /// Whether the server still is the one that gave the cursor.
+    async fn is_same_server(
+        &self,
+        session: Session<'_>,
+        place: &mut Place,
+    ) -> Result<bool, StoreError> {
+        let generation = self.link.generation();
+        if generation == place.generation {
+            return Ok(true);
+        }
+        let run_id = self.run_id(session).await?;
+        let same = run_id.is_some() && run_id == place.run_id;
+        place.generation = generation;
+        place.run_id = run_id;
+        Ok(same)
+    }
+
+    /// The cursor to go on from, if an earlier run of this plan left one and the server is the same;
+    /// `None` where no run of this plan began the step.
+    async fn resume_at(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        run: &Run<'_>,
+        doing: Doing,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(entry) = self.read_ledger(session).await?.entries.remove(&step.id) else {
+            return Ok(None);
+        };
+        if entry.plan != run.plan.digest.hex() || entry.status != (LedgerStatus::Partial { doing })
+        {
+            return Ok(None);
+        }
+        let run_id = self.run_id(session).await?;
+        let cursors = entry.checkpoint.unwrap_or_default().cursors;
+        let cursor = cursors
+            .iter()
+            .find(|cursor| Some(&cursor.run_id) == run_id.as_ref());
+        Ok(Some(cursor.map_or(0, |cursor| cursor.cursor)))
+    }
+
+    /// The buckets that record which sources were copied; their number is fixed when the step first runs.
+    async fn buckets(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        run: &Run<'_>,
+        declaration: &Declaration,
+        direction: Direction,
+        survey: &Survey,
+    ) -> Result<Option<u64>, StoreError> {
+        if !declaration.has_cleanup() || direction != Direction::Forward {
+            return self.bucket_count(session, &step.id).await;
+        }
+        let sources: u64 = survey.by_step.values().sum();
+        let answer = Call::fenced(&scripts::BUCKETS, &self.keys, run.lease)
+            .key(self.keys.copied(&step.id))
+            .arg((sources / SOURCES_PER_BUCKET + 1).to_string())
+            .run(session, "preparing the record of copies")
+            .await?;
+        redis::from_redis_value(answer)
+            .map(Some)
+            .map_err(|e| session.unexpected("preparing the record of copies", &e))
+    }
+
+    /// Removes the record of copies, and after a revert that of exceptions.
+    async fn forget(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        run: &Run<'_>,
+        direction: Direction,
+    ) -> Result<(), StoreError> {
+        let doing = "removing the record of copies";
+        let buckets = self
+            .bucket_count(session, &step.id)
+            .await?
+            .unwrap_or_default();
+        let mut from = 0;
+        while from < buckets {
+            let to = (from + DROP_BATCH).min(buckets);
+            let call = Call::fenced(&scripts::DROP, &self.keys, run.lease);
+            (from..to)
+                .fold(call, |call, n| call.key(self.keys.bucket(&step.id, n)))
+                .run(session, doing)
+                .await?;
+            from = to;
+        }
+        let mut call =
+            Call::fenced(&scripts::DROP, &self.keys, run.lease).key(self.keys.copied(&step.id));
+        if direction == Direction::Back {
+            call = call.key(self.keys.exceptions(&step.id));
+        }
+        call.run(session, doing).await.map(drop)
+    }
+
+    async fn refuse_without_room(
+        &self,
+        session: Session<'_>,
+        declaration: &Declaration,
+        survey: &Survey,
+    ) -> Result<(), StoreError> {
+        if !declaration.has_cleanup() {
+            return Ok(());
+        }
+        let Some(room) = self.room(session).await? else {
+            return Ok(());
+        };
+        let extra = self
+            .extra_bytes(session, declaration, survey)
+            .await?
+            .unwrap_or_default();
+        match room.refuses(extra) {
+            Some(reason) => Err(session.error(StoreErrorKind::NotReady { reason })),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether hash fields can have times to live of their own on this server.
+    async fn knows_field_ttls(&self, session: Session<'_>) -> Result<bool, StoreError> {
+        let doing = "asking for the server's commands";
+        let answer: Vec<Value> = session
+            .query(doing, redis::cmd("COMMAND").arg("INFO").arg("HPEXPIRETIME"))
+            .await?;
+        Ok(!matches!(answer.as_slice(), [] | [Value::Nil]))
+    }
+
+    /// Tells what was left as it is.
+    fn tell(&self, step: &Step, run: &Run<'_>, direction: Direction, tally: &Tally) {
+        let note = |message: String| {
+            run.events.emit(Event::Note {
+                id: step.id.clone(),
+                message,
+            })
+        };
+        if tally.excepted > 0 {
+            note(format!(
+                "{} values fit neither form, and were recorded as exceptions",
+                tally.excepted
+            ));
+        }
+        if tally.kept > 0 {
+            let samples: Vec<String> = tally
+                .kept_samples
+                .iter()
+                .map(|key| printable(key))
+                .collect();
+            let why = match direction {
+                Direction::Clean => {
+                    "were kept: they were not copied by this migration, and their targets differ"
+                }
+                _ => "were kept as they are: what they were turned into has changed since",
+            };
+            note(format!(
+                "{} keys {why}, such as {}",
+                tally.kept,
+                samples.join(", ")
+            ));
+        }
+    }
+}

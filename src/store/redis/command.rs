@@ -1,0 +1,138 @@
+//! Raw commands: run once, where their check fails.
+
+use redis::Value;
+
+use super::RedisStore;
+use super::link::Session;
+use super::scripts::{self, Call};
+use super::survey::keys_error;
+use crate::model::id::MigrationId;
+use crate::model::redis::declaration::{Declaration, Step};
+use crate::model::redis::op::{Command, Op};
+use crate::store::{Run, StoreError, StoreErrorKind};
+
+impl RedisStore {
+    /// Whether a command's check passes. An answer that only says "no" is a no; an error that says that we
+    /// may not or cannot ask is an error.
+    pub(super) async fn checked(
+        &self,
+        session: Session<'_>,
+        command: &Command,
+    ) -> Result<bool, StoreError> {
+        let doing = "checking a command";
+        match session.ask(doing, &assembled(&command.check)).await? {
+            Ok(value) => Ok(
+                !matches!(&value, Value::Nil | Value::Int(0) | Value::Boolean(false))
+                    && !is_empty(&value),
+            ),
+            Err(error) => {
+                let error = session.refused(doing, &error);
+                match error.kind {
+                    StoreErrorKind::Server { .. } => Ok(false),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Runs those commands of a migration that come before (or after) its first step over keys. Answers how
+    /// many ran.
+    pub(super) async fn commands(
+        &self,
+        session: Session<'_>,
+        id: &MigrationId,
+        declaration: &Declaration,
+        run: &Run<'_>,
+        first: bool,
+    ) -> Result<u64, StoreError> {
+        let mut ran = 0;
+        for (step, command) in commands(declaration, first) {
+            if self.checked(session, command).await? {
+                continue;
+            }
+            self.raw(session, run, &command.run).await?;
+            ran += 1;
+            if !self.checked(session, command).await? {
+                let finding = format!(
+                    "step {} ({}): it ran, and its check still fails",
+                    step.number, step.op
+                );
+                return Err(keys_error(session, id, vec![finding]));
+            }
+        }
+        Ok(ran)
+    }
+
+    /// Undoes the same commands, the last one first.
+    pub(super) async fn undo_commands(
+        &self,
+        session: Session<'_>,
+        declaration: &Declaration,
+        run: &Run<'_>,
+        first: bool,
+    ) -> Result<u64, StoreError> {
+        let mut ran = 0;
+        for (_, command) in commands(declaration, first).into_iter().rev() {
+            if let Some(undo) = &command.undo
+                && self.checked(session, command).await?
+            {
+                self.raw(session, run, undo).await?;
+                ran += 1;
+            }
+        }
+        Ok(ran)
+    }
+
+    async fn raw(
+        &self,
+        session: Session<'_>,
+        run: &Run<'_>,
+        words: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
+        let call = Call::fenced(&scripts::COMMAND, &self.keys, run.lease);
+        words
+            .iter()
+            .fold(call, |call, word| call.arg(word.as_slice()))
+            .run(session, "running a command")
+            .await
+            .map(drop)
+    }
+}
+
+fn commands(declaration: &Declaration, first: bool) -> Vec<(&Step, &Command)> {
+    let boundary = declaration
+        .steps
+        .iter()
+        .position(|step| step.op.pattern().is_some())
+        .unwrap_or(0);
+    let of = |(index, step): (usize, &'_ Step)| {
+        (index < boundary) == first && matches!(step.op, Op::Command(_))
+    };
+    declaration
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(index, step)| of((*index, step)))
+        .filter_map(|(_, step)| match &step.op {
+            Op::Command(command) => Some((step, command)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn assembled(words: &[Vec<u8>]) -> redis::Cmd {
+    let mut command = redis::Cmd::new();
+    for word in words {
+        command.arg(word.as_slice());
+    }
+    command
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(values) | Value::Set(values) => values.is_empty(),
+        Value::BulkString(bytes) => bytes.is_empty() || bytes == b"0",
+        Value::Map(pairs) => pairs.is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,106 @@
+//! From what the driver and the server say to what it means.
+
+use redis::{ErrorKind, RedisError};
+
+use crate::store::StoreErrorKind;
+
+/// Error codes of a server that is there and cannot do it now.
+const NOT_READY: [&str; 9] = [
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "BUSY",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+];
+
+/// Sorts an error; `doing` names what was tried.
+pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
+    let reason = error.to_string();
+    if let Some(code) = code(error) {
+        return match code.as_str() {
+            "NOAUTH" | "WRONGPASS" => StoreErrorKind::Authentication { reason },
+            "NOPERM" => StoreErrorKind::Permission {
+                doing: doing.to_owned(),
+                reason,
+            },
+            "LEASELOST" => StoreErrorKind::LeaseLost,
+            code if NOT_READY.contains(&code) => StoreErrorKind::NotReady { reason },
+            _ if reason.contains("user executing the script can't") => StoreErrorKind::Permission {
+                doing: doing.to_owned(),
+                reason,
+            },
+            _ => StoreErrorKind::Server {
+                doing: doing.to_owned(),
+                reason,
+            },
+        };
+    }
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => StoreErrorKind::Authentication { reason },
+        _ if is_broken(error) => StoreErrorKind::Disconnected { reason },
+        _ => StoreErrorKind::Server {
+            doing: doing.to_owned(),
+            reason,
+        },
+    }
+}
+
+/// The server's error code. Before Redis 7 an error inside a script hides it behind a dash in the text.
+pub(super) fn code(error: &RedisError) -> Option<String> {
+    let code = error.code()?;
+    if code != "ERR" {
+        return Some(code.to_owned());
+    }
+    let text = error.to_string();
+    let hidden = ["LEASELOST", "NOPERM", "WRONGTYPE"]
+        .into_iter()
+        .chain(NOT_READY);
+    let inner = hidden
+        .into_iter()
+        .find(|code| text.contains(&format!("-{code} ")));
+    Some(inner.unwrap_or("ERR").to_owned())
+}
+
+/// Whether the connection is of no use any more.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
+}
+
+/// Whether the same request may well succeed in a moment.
+pub(super) fn is_passing(kind: &StoreErrorKind) -> bool {
+    match kind {
+        StoreErrorKind::Disconnected { .. } => true,
+        StoreErrorKind::NotReady { reason } => {
+            ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"]
+                .iter()
+                .any(|code| reason.contains(code))
+        }
+        _ => false,
+    }
+}
+
+/// From an error while connecting.
+pub(super) fn connecting(error: &RedisError) -> StoreErrorKind {
+    match classify(error, "connecting") {
+        StoreErrorKind::Disconnected { reason } => {
+            let tls = ["certificate", "tls", "TLS", "handshake"]
+                .iter()
+                .any(|word| reason.contains(word));
+            if tls {
+                StoreErrorKind::Tls { reason }
+            } else {
+                StoreErrorKind::Unreachable { reason }
+            }
+        }
+        StoreErrorKind::Server { reason, .. }
+            if reason.contains("AUTH") || reason.contains("assword") =>
+        {
+            StoreErrorKind::Authentication { reason }
+        }
+        kind => kind,
+    }
+}

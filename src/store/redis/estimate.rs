@@ -1,0 +1,241 @@
+//! What a step would meet, by the same classification and the same decision as apply: reading only.
+
+use super::RedisStore;
+use super::link::Session;
+use super::survey::{Survey, keys_error};
+use crate::model::config::PlanConfig;
+use crate::model::plan::{
+    Action, KeyCounts, Step, StepContent, StepEvidence, Warning, WarningKind,
+};
+use crate::model::redis::declaration::Declaration;
+use crate::model::redis::findings::Findings;
+use crate::model::redis::op::{Decision, Item, Op, Sort, Work};
+use crate::store::StoreError;
+
+/// What was decided of all keys of a step.
+#[derive(Debug, Default)]
+struct Outlook {
+    to_do: u64,
+    done: u64,
+    excepted: u64,
+    lossy: u64,
+    findings: Findings,
+}
+
+impl RedisStore {
+    pub(super) async fn estimate_step(
+        &self,
+        step: &Step,
+        plan: &PlanConfig,
+    ) -> Result<StepEvidence, StoreError> {
+        let session = self.link.session();
+        let Some(declaration) = self.declaration(step, plan)? else {
+            return Ok(StepEvidence::default());
+        };
+        let mut survey = Survey::default();
+        let mut outlook = Outlook::default();
+        let declaration = match step.action {
+            Action::Revert { .. } => declaration.reversed(),
+            _ => declaration,
+        };
+        if !declaration.scope.is_empty() {
+            self.look(session, step, &declaration, &mut survey, &mut outlook)
+                .await?;
+        }
+        let mut warnings = Vec::new();
+        let mut extra_bytes = Some(0);
+        if step.action == Action::Apply {
+            for (_, command) in declaration.steps.iter().filter_map(|s| match &s.op {
+                Op::Command(command) => Some((s, command)),
+                _ => None,
+            }) {
+                let counter = if self.checked(session, command).await? {
+                    &mut outlook.done
+                } else {
+                    &mut outlook.to_do
+                };
+                *counter += 1;
+            }
+            let lossy_allowed =
+                matches!(&step.content, StepContent::Redis(content) if content.allow_lossy);
+            let mut refused = survey.findings.sentences();
+            refused.extend(outlook.findings.sentences());
+            if !refused.is_empty() {
+                return Err(keys_error(session, &step.id, refused));
+            }
+            if lossy_allowed && outlook.lossy > 0 {
+                let message = format!(
+                    "{} keys have values that the way back would not restore",
+                    outlook.lossy
+                );
+                warnings.push(Warning {
+                    kind: WarningKind::DataLoss,
+                    message,
+                    line: None,
+                });
+            }
+            if outlook.excepted > 0 {
+                let message = format!(
+                    "{} keys have values in neither form; they stay, and are recorded",
+                    outlook.excepted
+                );
+                warnings.push(Warning {
+                    kind: WarningKind::Other,
+                    message,
+                    line: None,
+                });
+            }
+            if declaration.has_cleanup() {
+                extra_bytes = self.extra_bytes(session, &declaration, &survey).await?;
+                warnings.extend(self.memory_warning(session, extra_bytes).await?);
+            }
+            if let Some(reason) = declaration.irreversible() {
+                warnings.push(Warning {
+                    kind: WarningKind::Irreversible,
+                    message: reason,
+                    line: None,
+                });
+            }
+        }
+        let keys = KeyCounts {
+            in_scope: survey.in_scope,
+            to_do: outlook.to_do,
+            done: outlook.done,
+            ignored: survey.ignored,
+            extra_bytes,
+        };
+        Ok(StepEvidence {
+            keys: Some(keys),
+            warnings,
+            ..StepEvidence::default()
+        })
+    }
+
+    async fn look(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        declaration: &Declaration,
+        survey: &mut Survey,
+        outlook: &mut Outlook,
+    ) -> Result<(), StoreError> {
+        let buckets = self.bucket_count(session, &step.id).await?;
+        let lossy_allowed =
+            matches!(&step.content, StepContent::Redis(content) if content.allow_lossy);
+        let glob = declaration.scan_glob();
+        let mut page = self.page(session, 0, &glob).await?;
+        loop {
+            let work = async {
+                let sorted = self.sort(session, declaration, &page.keys, survey)?;
+                for items in sorted.values() {
+                    let views = self.views(session, &step.id, buckets, items).await?;
+                    for (item, view) in items.iter().zip(&views) {
+                        outlook.count(
+                            &step.action,
+                            item,
+                            item.decide(view),
+                            view.target,
+                            lossy_allowed,
+                        );
+                    }
+                }
+                Ok(())
+            };
+            match self.page_after(session, page.cursor, &glob, work).await? {
+                (Some(next), ()) => page = next,
+                (None, ()) => return Ok(()),
+            }
+        }
+    }
+
+    async fn memory_warning(
+        &self,
+        session: Session<'_>,
+        extra: Option<u64>,
+    ) -> Result<Option<Warning>, StoreError> {
+        let warning = |message: String| Warning {
+            kind: WarningKind::Memory,
+            message,
+            line: None,
+        };
+        let Some(extra) = extra else {
+            return Ok(Some(warning(
+                "how much memory the copies take is unknown: the user may not ask for sizes"
+                    .to_owned(),
+            )));
+        };
+        Ok(self
+            .room(session)
+            .await?
+            .and_then(|room| room.refuses(extra))
+            .map(warning))
+    }
+}
+
+impl Outlook {
+    fn count(
+        &mut self,
+        action: &Action,
+        item: &Item<'_>,
+        decision: Decision,
+        target: bool,
+        lossy_allowed: bool,
+    ) {
+        match action {
+            Action::Cleanup => {
+                let left = matches!(item.step.op, Op::Copy(_)) && decision != Decision::Gone;
+                *if left {
+                    &mut self.to_do
+                } else {
+                    &mut self.done
+                } += 1;
+                return;
+            }
+            // What a revert takes back is what apply finds done.
+            Action::Revert { .. } if matches!(item.step.op, Op::Copy(_) | Op::Set(_)) => {
+                let there = match item.step.op {
+                    Op::Copy(_) => target,
+                    _ => decision == Decision::Done,
+                };
+                *if there {
+                    &mut self.to_do
+                } else {
+                    &mut self.done
+                } += 1;
+                return;
+            }
+            _ => {}
+        }
+        match decision {
+            Decision::Gone => {}
+            Decision::Done => self.done += 1,
+            Decision::Excepted(_) => {
+                self.done += 1;
+                self.excepted += 1;
+            }
+            Decision::Refused(problem) => {
+                self.findings
+                    .add(problem.sort(), &item.key, &problem.to_string())
+            }
+            Decision::Work(Work::Convert {
+                changes,
+                exceptions,
+            }) => {
+                self.to_do += 1;
+                self.excepted += u64::from(!exceptions.is_empty());
+                if let Some(lossy) = changes.iter().find(|change| change.lossy) {
+                    self.lossy += 1;
+                    if !lossy_allowed {
+                        let fields = item.step.op.fields();
+                        self.findings.add(
+                            Sort::Lossy,
+                            &item.key,
+                            fields.get(lossy.field).copied().unwrap_or_default(),
+                        );
+                    }
+                }
+            }
+            Decision::Work(_) => self.to_do += 1,
+        }
+    }
+}

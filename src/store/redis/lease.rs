@@ -1,0 +1,151 @@
+//! The lease: two lock keys with an expiry, and a token that only grows.
+
+use redis::Value;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::RedisStore;
+use super::link::Session;
+use super::scripts::{self, Call, lock_beginning, lock_value};
+use crate::model::lease::{Holder, LEASE_TTL, LeaseInfo};
+use crate::store::{Lease, StoreError, StoreErrorKind};
+
+/// What our lock keys hold.
+#[derive(Deserialize)]
+struct LockValue {
+    id: String,
+    holder: Holder,
+    since: String,
+}
+
+impl RedisStore {
+    pub(super) async fn take_lease(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {
+        let session = self.link.session();
+        self.refuse_cluster(session).await?;
+        let doing = "taking the lease";
+        let since = self.now(session).await?;
+        let [lock, old_lock] = self.keys.locks();
+        let answer = Call::new(&scripts::ACQUIRE)
+            .key(self.keys.fence())
+            .key(lock)
+            .key(old_lock)
+            .key(self.keys.ledger())
+            .arg(lock_value(id, holder, &since))
+            .arg(lock_beginning(id))
+            .arg(LEASE_TTL.as_millis().to_string())
+            .arg(uuid::Uuid::new_v4().to_string())
+            .run(session, doing)
+            .await?;
+        let Value::Array(parts) = answer else {
+            return Err(session.unexpected(doing, &"no list"));
+        };
+        match parts.as_slice() {
+            [Value::Int(1), Value::Int(token)] => Ok(Lease::new(
+                id.to_owned(),
+                holder.clone(),
+                u64::try_from(*token).unwrap_or_default(),
+            )),
+            [Value::Int(0), _, Value::BulkString(value), Value::Int(left)] => {
+                let token = self.token(session).await?;
+                Err(session.error(StoreErrorKind::LeaseHeld(Box::new(describe(
+                    value, *left, token,
+                )))))
+            }
+            _ => Err(session.unexpected(doing, &"a list of another form")),
+        }
+    }
+
+    pub(super) async fn renew_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        let session = self.link.session();
+        Call::fenced(&scripts::RENEW, &self.keys, lease)
+            .arg(LEASE_TTL.as_millis().to_string())
+            .run(session, "renewing the lease")
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        let [lock, old_lock] = self.keys.locks();
+        Call::new(&scripts::RELEASE)
+            .key(lock)
+            .key(old_lock)
+            .arg(lock_beginning(&lease.id))
+            .run(self.link.session(), "releasing the lease")
+            .await
+            .map(drop)
+    }
+
+    /// The first of the two locks that is held.
+    pub(super) async fn read_lease(
+        &self,
+        session: Session<'_>,
+    ) -> Result<Option<LeaseInfo>, StoreError> {
+        for lock in self.keys.locks() {
+            let doing = "reading the lease";
+            let value: Option<Vec<u8>> = session.query(doing, redis::cmd("GET").arg(&lock)).await?;
+            let Some(value) = value else { continue };
+            let left: i64 = session.query(doing, redis::cmd("PTTL").arg(&lock)).await?;
+            // -2: it expired between the two questions.
+            if left != -2 {
+                return Ok(Some(describe(&value, left, self.token(session).await?)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn remove_lease(&self, id: &str) -> Result<(), StoreError> {
+        let session = self.link.session();
+        let mut gone = 0;
+        for lock in self.keys.locks() {
+            let value: Option<Vec<u8>> = session
+                .query("reading the lease", redis::cmd("GET").arg(&lock))
+                .await?;
+            let Some(value) = value.filter(|value| describe(value, 0, 0).id == id) else {
+                continue;
+            };
+            // The beginning of a value that is the whole value: another one is never removed.
+            let answer = Call::new(&scripts::RELEASE)
+                .key(lock)
+                .arg(value)
+                .run(session, "removing the lease")
+                .await?;
+            gone += i64::from(answer == Value::Int(1));
+        }
+        match gone {
+            0 => Err(session.error(StoreErrorKind::LeaseLost)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn token(&self, session: Session<'_>) -> Result<u64, StoreError> {
+        let token: Option<u64> = session
+            .query(
+                "reading the fencing token",
+                redis::cmd("GET").arg(self.keys.fence()),
+            )
+            .await?;
+        Ok(token.unwrap_or_default())
+    }
+}
+
+/// A lock's value in words. One that is not ours gets an id that stays the same while the value does.
+fn describe(value: &[u8], left: i64, token: u64) -> LeaseInfo {
+    // -1: a lock without an expiry.
+    let expires_in_ms = if left == -1 { i64::MAX } else { left };
+    match serde_json::from_slice::<LockValue>(value) {
+        Ok(ours) => LeaseInfo {
+            id: ours.id,
+            token,
+            holder: Some(ours.holder),
+            since: ours.since,
+            expires_in_ms,
+        },
+        Err(_) => LeaseInfo {
+            id: format!("earlier-{}", hex::encode(&Sha256::digest(value)[..6])),
+            token,
+            holder: None,
+            since: "unknown".to_owned(),
+            expires_in_ms,
+        },
+    }
+}

@@ -1,0 +1,120 @@
+//! What a copy takes of the server's memory, and whether there is so much.
+
+use redis::Pipeline;
+
+use super::RedisStore;
+use super::keys::BYTES_PER_SOURCE;
+use super::link::Session;
+use super::read::{info_field, parsed};
+use super::survey::Survey;
+use crate::model::redis::declaration::Declaration;
+use crate::model::redis::op::Op;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What the server says of its memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Bytes that are left below `maxmemory`.
+    pub(super) left: u64,
+    /// What the server does when there is none left.
+    pub(super) policy: String,
+}
+
+impl RedisStore {
+    /// Bytes that copying takes: the sampled size of sources whose target is missing, times their number,
+    /// and the record of the copies. `None` where the user may not ask for sizes.
+    pub(super) async fn extra_bytes(
+        &self,
+        session: Session<'_>,
+        declaration: &Declaration,
+        survey: &Survey,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut extra = 0;
+        for step in &declaration.steps {
+            let Op::Copy(copy) = &step.op else { continue };
+            let sources = survey
+                .by_step
+                .get(&step.number)
+                .copied()
+                .unwrap_or_default();
+            let sample = survey.sample(step.number);
+            let mut pipeline = Pipeline::new();
+            for key in sample {
+                let target = copy
+                    .from
+                    .captures(key)
+                    .and_then(|captures| copy.to.expand(&captures).ok());
+                pipeline
+                    .cmd("MEMORY")
+                    .arg("USAGE")
+                    .arg(key)
+                    .cmd("EXISTS")
+                    .arg(target.unwrap_or_default());
+            }
+            let mut answers = session
+                .pipeline("asking for the size of keys", &pipeline)
+                .await?
+                .into_iter();
+            let mut bytes = 0;
+            while let (Some(size), Some(there)) = (answers.next(), answers.next()) {
+                let size: Option<u64> = match parsed(session, size) {
+                    Ok(size) => size,
+                    Err(StoreError {
+                        kind: StoreErrorKind::Permission { .. },
+                        ..
+                    }) => return Ok(None),
+                    Err(error) => return Err(error),
+                };
+                if parsed::<i64>(session, there)? == 0 {
+                    bytes += size.unwrap_or_default();
+                }
+            }
+            if let Ok(sampled) = u64::try_from(sample.len())
+                && sampled > 0
+            {
+                extra += bytes * sources / sampled + sources * BYTES_PER_SOURCE;
+            }
+        }
+        Ok(Some(extra))
+    }
+
+    /// The room that the server has; `None` where it has no limit, or the user may not ask.
+    pub(super) async fn room(&self, session: Session<'_>) -> Result<Option<Room>, StoreError> {
+        let Some(info) = self.info(session, "memory").await? else {
+            return Ok(None);
+        };
+        let number = |name| info_field(&info, name).and_then(|value| value.parse::<u64>().ok());
+        let (Some(limit), Some(used)) = (
+            number("maxmemory").filter(|limit| *limit > 0),
+            number("used_memory"),
+        ) else {
+            return Ok(None);
+        };
+        let policy = info_field(&info, "maxmemory_policy").unwrap_or_default();
+        Ok(Some(Room {
+            left: limit.saturating_sub(used),
+            policy,
+        }))
+    }
+}
+
+impl Room {
+    /// Why so many more bytes do not fit; `None` where they do.
+    pub(super) fn refuses(&self, extra: u64) -> Option<String> {
+        if extra <= self.left {
+            return None;
+        }
+        let consequence = if self.policy.starts_with("allkeys") {
+            format!(
+                "; under the policy {} the server would evict the very keys that are being copied",
+                self.policy
+            )
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "the copies take about {} more bytes, and maxmemory leaves {}{consequence}",
+            extra, self.left
+        ))
+    }
+}

@@ -1,0 +1,218 @@
+//! Redis and Valkey. Only this module names the driver.
+//!
+//! A migration's keys are found by SCAN, classified exactly, read in pipelines and written by scripts that
+//! check the lease and what was read in the same atomic unit. So every batch may be sent twice, every step
+//! may be interrupted, and a write of the application in between is never lost.
+
+mod apply;
+mod command;
+mod deed;
+mod errors;
+mod estimate;
+mod keys;
+mod lease;
+mod ledger;
+mod link;
+mod memory;
+mod observe;
+mod pace;
+mod read;
+mod scan;
+mod scripts;
+mod survey;
+mod verify;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use redis::{Client, ClientTlsConfig, TlsCertificates};
+
+use self::keys::Keys;
+use self::link::Link;
+use crate::model::config::{PlanConfig, RedisConfig};
+use crate::model::event::Events;
+use crate::model::history::HistoryEntry;
+use crate::model::id::StoreKind;
+use crate::model::lease::{Holder, LeaseInfo};
+use crate::model::migration::{Content, Migration};
+use crate::model::plan::{Step, StepContent, StepEvidence};
+use crate::model::redis::declaration::Declaration;
+use crate::model::report::Done;
+use crate::model::state::StoreState;
+use crate::model::verification::Verification;
+use crate::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
+
+/// A Redis server, and the deployment in it that is migrated.
+pub struct RedisStore {
+    link: Link,
+    keys: Keys,
+    deployment_id: String,
+    database: u32,
+}
+
+impl RedisStore {
+    /// A store that connects when it is first asked for something. TLS files are read now, relative to
+    /// `folder`.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Tls`] for files that cannot be read, [`StoreErrorKind::Server`] for a cluster,
+    /// and for an address that the driver does not take.
+    pub fn new(config: &RedisConfig, plan: &PlanConfig, folder: &Path) -> Result<Self, StoreError> {
+        let hosts: Vec<String> = config
+            .nodes
+            .iter()
+            .flat_map(|node| node.address.hosts.clone())
+            .collect();
+        let address = hosts.join(", ");
+        let error = |kind| StoreError {
+            store: StoreKind::Redis,
+            address: address.clone(),
+            kind,
+        };
+        let setting_up = |reason: String| {
+            error(StoreErrorKind::Server {
+                doing: "setting up the connection".to_owned(),
+                reason,
+            })
+        };
+        let [node] = config.nodes.as_slice() else {
+            return Err(setting_up(
+                "this version migrates a single server, not a cluster".to_owned(),
+            ));
+        };
+        if config.cluster {
+            return Err(setting_up(
+                "this version migrates a single server, not a cluster".to_owned(),
+            ));
+        }
+        let read = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>, StoreError> {
+            let Some(path) = path else { return Ok(None) };
+            std::fs::read(folder.join(path)).map(Some).map_err(|e| {
+                error(StoreErrorKind::Tls {
+                    reason: format!("{}: {e}", path.display()),
+                })
+            })
+        };
+        let client = if config.uses_tls {
+            let client_tls = match (read(&config.tls.cert)?, read(&config.tls.key)?) {
+                (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig {
+                    client_cert,
+                    client_key,
+                }),
+                _ => None,
+            };
+            let certificates = TlsCertificates {
+                client_tls,
+                root_cert: read(&config.tls.ca)?,
+            };
+            Client::build_with_tls(node.url.expose(), certificates).map_err(|e| {
+                error(StoreErrorKind::Tls {
+                    reason: e.to_string(),
+                })
+            })?
+        } else {
+            Client::open(node.url.expose()).map_err(|e| setting_up(e.to_string()))?
+        };
+        Ok(Self {
+            link: Link::new(client, address.clone()),
+            keys: Keys::new(plan.prefix()),
+            deployment_id: config.deployment_id.clone().unwrap_or_default(),
+            database: config.database,
+        })
+    }
+
+    /// The declaration of a planned step; `None` for one that only writes the ledger.
+    fn declaration(
+        &self,
+        step: &Step,
+        config: &PlanConfig,
+    ) -> Result<Option<Declaration>, StoreError> {
+        let StepContent::Redis(content) = &step.content else {
+            return Ok(None);
+        };
+        Declaration::parse(&content.path, &content.text, config)
+            .map(Some)
+            .map_err(|e| {
+                self.link.error(StoreErrorKind::Keys {
+                    id: step.id.clone(),
+                    findings: vec![e.to_string()],
+                })
+            })
+    }
+
+    /// The name of the marker of earlier tools, for a step that carries its declaration.
+    fn compat_name(&self, step: &Step, run: &Run<'_>) -> Result<Option<String>, StoreError> {
+        let declaration = self.declaration(step, &run.plan.decision.config)?;
+        Ok(declaration.and_then(|declaration| declaration.compat_name))
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Redis
+    }
+
+    fn address(&self) -> String {
+        self.link.address().to_owned()
+    }
+
+    async fn observe(&self, what: &Observe) -> Result<StoreState, StoreError> {
+        self.read_state(what).await
+    }
+
+    async fn verify(
+        &self,
+        migration: &Migration,
+        events: &dyn Events,
+    ) -> Result<Verification, StoreError> {
+        match &migration.content {
+            Content::Redis(redis) => {
+                self.verify_declaration(&migration.id, &redis.declaration, events)
+                    .await
+            }
+            Content::Sql(_) => Ok(Verification::default()),
+        }
+    }
+
+    async fn estimate(&self, step: &Step, plan: &PlanConfig) -> Result<StepEvidence, StoreError> {
+        self.estimate_step(step, plan).await
+    }
+
+    async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {
+        self.take_lease(id, holder).await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.renew_lease(lease).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.release_lease(lease).await
+    }
+
+    async fn lease(&self) -> Result<Option<LeaseInfo>, StoreError> {
+        self.read_lease(self.link.session()).await
+    }
+
+    async fn break_lease(&self, id: &str) -> Result<(), StoreError> {
+        self.remove_lease(id).await
+    }
+
+    async fn run(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
+        self.run_step(step, run).await
+    }
+
+    async fn record_failure(
+        &self,
+        step: &Step,
+        run: &Run<'_>,
+        error: &StoreError,
+    ) -> Result<(), StoreError> {
+        self.record_failed(step, run, error).await
+    }
+
+    async fn history(&self) -> Result<Vec<HistoryEntry>, StoreError> {
+        self.read_history().await
+    }
+}

@@ -1,0 +1,161 @@
+//! Which key is whose: every key of a page classified exactly, before and while anything is written.
+
+use std::collections::BTreeMap;
+
+use super::RedisStore;
+use super::link::Session;
+use crate::model::id::MigrationId;
+use crate::model::redis::declaration::{Class, Declaration};
+use crate::model::redis::findings::Findings;
+use crate::model::redis::op::{Item, Sort};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Keys that are kept as a sample of a copying step's sources.
+const SAMPLE: usize = 64;
+
+/// What was counted over all keys.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Keys in scope, the tool's own not counted.
+    pub(super) in_scope: u64,
+    /// Keys that an ignore pattern matches.
+    pub(super) ignored: u64,
+    /// Keys by the number of their step.
+    pub(super) by_step: BTreeMap<usize, u64>,
+    /// Keys that are not accounted for.
+    pub(super) findings: Findings,
+    /// A few keys of each step, evenly spread over the scan.
+    samples: BTreeMap<usize, Sample>,
+}
+
+#[derive(Debug)]
+struct Sample {
+    keys: Vec<Vec<u8>>,
+    every: u64,
+}
+
+impl Survey {
+    /// The sampled keys of a step.
+    pub(super) fn sample(&self, step: usize) -> &[Vec<u8>] {
+        self.samples.get(&step).map_or(&[], |sample| &sample.keys)
+    }
+
+    fn count(&mut self, step: usize, key: &[u8]) {
+        let count = self.by_step.entry(step).or_default();
+        let sample = self.samples.entry(step).or_insert(Sample {
+            keys: Vec::new(),
+            every: 1,
+        });
+        if count.is_multiple_of(sample.every) {
+            if sample.keys.len() == SAMPLE {
+                let mut kept = 0;
+                sample.keys.retain(|_| {
+                    kept += 1;
+                    kept % 2 == 1
+                });
+                sample.every *= 2;
+            }
+            if count.is_multiple_of(sample.every) {
+                sample.keys.push(key.to_vec());
+            }
+        }
+        *count += 1;
+    }
+}
+
+impl RedisStore {
+    /// Sorts keys by their step, and counts the others.
+    pub(super) fn sort<'d>(
+        &self,
+        session: Session<'_>,
+        declaration: &'d Declaration,
+        keys: &[Vec<u8>],
+        survey: &mut Survey,
+    ) -> Result<BTreeMap<usize, Vec<Item<'d>>>, StoreError> {
+        let mut items: BTreeMap<usize, Vec<Item<'d>>> = BTreeMap::new();
+        for key in keys.iter().filter(|key| !self.keys.is_own(key)) {
+            let class = declaration.classify(key);
+            if matches!(class, Class::OutOfScope) {
+                continue;
+            }
+            survey.in_scope += 1;
+            match class {
+                Class::OutOfScope => {}
+                Class::Ignored => survey.ignored += 1,
+                Class::Unaccounted => survey.findings.add(Sort::Unaccounted, key, ""),
+                Class::Ambiguous(steps) => {
+                    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+                    survey.findings.add(
+                        Sort::Ambiguous,
+                        key,
+                        &format!("steps {}", steps.join(" and ")),
+                    );
+                }
+                Class::Step(step, captures) => {
+                    let item = Item::new(step, &captures)
+                        .map_err(|e| session.unexpected("filling in a template", &e))?;
+                    if let Some(target) = item
+                        .target
+                        .as_deref()
+                        .filter(|target| self.is_taken(declaration, target))
+                    {
+                        let target = crate::model::redis::printable::printable(target);
+                        survey
+                            .findings
+                            .add(Sort::BadTarget, key, &format!("onto {target}"));
+                        continue;
+                    }
+                    survey.count(step.number, key);
+                    items.entry(step.number).or_default().push(item);
+                }
+            }
+        }
+        Ok(items)
+    }
+
+    /// Whether a target is a key that must not be written: a step's own, or the tool's.
+    fn is_taken(&self, declaration: &Declaration, target: &[u8]) -> bool {
+        self.keys.is_own(target)
+            || matches!(
+                declaration.classify(target),
+                Class::Step(..) | Class::Ambiguous(_)
+            )
+    }
+
+    /// Classifies every key, and reads none.
+    pub(super) async fn survey(
+        &self,
+        session: Session<'_>,
+        declaration: &Declaration,
+    ) -> Result<Survey, StoreError> {
+        let mut survey = Survey::default();
+        if declaration.scope.is_empty() {
+            return Ok(survey);
+        }
+        let glob = declaration.scan_glob();
+        let mut page = self.page(session, 0, &glob).await?;
+        loop {
+            let sorted = async {
+                self.sort(session, declaration, &page.keys, &mut survey)
+                    .map(drop)
+            };
+            let (next, ()) = self.page_after(session, page.cursor, &glob, sorted).await?;
+            match next {
+                Some(next) => page = next,
+                None => return Ok(survey),
+            }
+        }
+    }
+}
+
+/// The error of a migration whose keys are not as declared.
+pub(super) fn keys_error(
+    session: Session<'_>,
+    id: &MigrationId,
+    findings: Vec<String>,
+) -> StoreError {
+    session.error(StoreErrorKind::Keys {
+        id: id.clone(),
+        findings,
+    })
+}

@@ -10,7 +10,13 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 pub(super) struct Globals {
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "outpost.toml", env = "OUTPOST_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "outpost.toml",
+        env = "OUTPOST_CONFIG"
+    )]
     pub(super) config: PathBuf,
 
     /// When to colour the output; NO_COLOR is obeyed
@@ -69,9 +75,13 @@ pub(super) fn with_two_dashes(
         .map(|argument| {
             ours &= argument != "--";
             let long = argument.to_str().filter(|_| ours).and_then(|text| {
-                let name = text.strip_prefix('-').filter(|rest| !rest.starts_with('-') && rest.len() > 1)?;
+                let name = text
+                    .strip_prefix('-')
+                    .filter(|rest| !rest.starts_with('-') && rest.len() > 1)?;
                 let bare = name.split_once('=').map_or(name, |(bare, _)| bare);
-                known.contains(bare).then(|| OsString::from(format!("--{name}")))
+                known
+                    .contains(bare)
+                    .then(|| OsString::from(format!("--{name}")))
             });
             long.unwrap_or(argument)
         })
@@ -79,8 +89,11 @@ pub(super) fn with_two_dashes(
 }
 
 fn long_options(command: &clap::Command) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> =
-        command.get_arguments().filter_map(|a| a.get_long()).map(str::to_owned).collect();
+    let mut names: BTreeSet<String> = command
+        .get_arguments()
+        .filter_map(|a| a.get_long())
+        .map(str::to_owned)
+        .collect();
     names.extend(["help".to_owned(), "version".to_owned()]);
     for sub in command.get_subcommands() {
         names.extend(long_options(sub));
@@ -95,22 +108,40 @@ mod tests {
     use super::*;
 
     fn rewritten(arguments: &[&str]) -> Vec<String> {
-        with_two_dashes(&super::super::Cli::command(), arguments.iter().map(OsString::from))
-            .into_iter()
-            .map(|a| a.to_string_lossy().into_owned())
-            .collect()
+        with_two_dashes(
+            &super::super::Cli::command(),
+            arguments.iter().map(OsString::from),
+        )
+        .into_iter()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect()
     }
 
     #[test]
     fn every_long_option_may_have_one_dash() {
         for (given, expected) in [
-            (vec!["plan", "-out", "plan.bin"], vec!["plan", "--out", "plan.bin"]),
-            (vec!["plan", "-out=plan.bin"], vec!["plan", "--out=plan.bin"]),
-            (vec!["plan", "--out", "plan.bin"], vec!["plan", "--out", "plan.bin"]),
-            (vec!["plan", "-detailed-exitcode"], vec!["plan", "--detailed-exitcode"]),
+            (
+                vec!["plan", "-out", "plan.bin"],
+                vec!["plan", "--out", "plan.bin"],
+            ),
+            (
+                vec!["plan", "-out=plan.bin"],
+                vec!["plan", "--out=plan.bin"],
+            ),
+            (
+                vec!["plan", "--out", "plan.bin"],
+                vec!["plan", "--out", "plan.bin"],
+            ),
+            (
+                vec!["plan", "-detailed-exitcode"],
+                vec!["plan", "--detailed-exitcode"],
+            ),
             (vec!["-help"], vec!["--help"]),
             (vec!["-h", "-", "-5"], vec!["-h", "-", "-5"]),
-            (vec!["serve", "--", "server", "-out"], vec!["serve", "--", "server", "-out"]),
+            (
+                vec!["serve", "--", "server", "-out"],
+                vec!["serve", "--", "server", "-out"],
+            ),
             (vec!["plan", "-unknown"], vec!["plan", "-unknown"]),
         ] {
             assert_eq!(rewritten(&given), expected);

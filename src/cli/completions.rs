@@ -17,7 +17,8 @@ impl Completions {
     pub(super) fn run(self, command: &mut clap::Command) -> Result<Exit, CliError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, "outpost", &mut script);
-        std::io::Write::write_all(&mut std::io::stdout().lock(), &script).map_err(CliError::from_write)?;
+        std::io::Write::write_all(&mut std::io::stdout().lock(), &script)
+            .map_err(CliError::from_write)?;
         Ok(Exit::Done)
     }
 }

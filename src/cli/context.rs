@@ -14,7 +14,7 @@ use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::Holder;
 use crate::model::plan::Desired;
-use crate::model::state::ObservedState;
+use crate::model::state::{ObservedState, StoreState};
 use crate::source;
 use crate::store::postgres::PostgresStore;
 use crate::store::redis::RedisStore;
@@ -35,15 +35,23 @@ impl Project {
         let relevant = config.plan_relevant();
         let catalog = source::catalog(&folder.join(&config.schema.path), &relevant)?;
         let graph = Graph::new(&catalog)?;
-        source::check_versions(&catalog)?;
+        check_versions(&catalog)?;
         let stores = stores(&config, &folder)?;
-        Ok(Self { config, catalog, graph, stores })
+        Ok(Self {
+            config,
+            catalog,
+            graph,
+            stores,
+        })
     }
 
     /// What the user wants: the version named here, or the one that outpost.toml declares.
     pub(super) fn desired(&self, to: Option<&str>) -> Result<Desired, CliError> {
         let version = to.unwrap_or(&self.config.schema.version);
-        let ids = self.catalog.versions().resolve(version, &self.catalog.ids())?;
+        let ids = self
+            .catalog
+            .versions()
+            .resolve(version, &self.catalog.ids())?;
         Ok(Desired {
             version: version.to_owned(),
             ids,
@@ -60,10 +68,35 @@ impl Project {
         self.graph.with_requirements(&desired.ids)
     }
 
+    /// Each observed store with its address, Postgres first.
+    pub(super) fn addresses<'a>(
+        &self,
+        observed: &'a ObservedState,
+    ) -> Vec<(String, &'a StoreState)> {
+        self.stores
+            .iter()
+            .filter_map(|(kind, store)| Some((store.address(), observed.stores.get(&kind)?)))
+            .collect()
+    }
+
     /// Observes the stores.
     pub(super) async fn observe(&self, depth: Depth) -> Result<ObservedState, CliError> {
-        Ok(engine::observe(&self.stores, &self.catalog, &self.config.plan_relevant(), depth).await?)
+        Ok(engine::observe(
+            &self.stores,
+            &self.catalog,
+            &self.config.plan_relevant(),
+            depth,
+        )
+        .await?)
     }
+}
+
+fn check_versions(catalog: &Catalog) -> Result<(), CliError> {
+    let requires = catalog
+        .iter()
+        .map(|m| (m.id.clone(), m.requires.clone()))
+        .collect();
+    Ok(catalog.versions().validate(&catalog.ids(), &requires)?)
 }
 
 fn stores(config: &Config, folder: &Path) -> Result<Stores, CliError> {
@@ -73,7 +106,11 @@ fn stores(config: &Config, folder: &Path) -> Result<Stores, CliError> {
         stores = stores.with(Arc::new(PostgresStore::new(postgres, golang, folder)?));
     }
     if let Some(redis) = &config.redis {
-        stores = stores.with(Arc::new(RedisStore::new(redis, &config.plan_relevant(), folder)?));
+        stores = stores.with(Arc::new(RedisStore::new(
+            redis,
+            &config.plan_relevant(),
+            folder,
+        )?));
     }
     Ok(stores)
 }
@@ -94,9 +131,16 @@ pub(super) fn holder() -> Holder {
         .ok()
         .flatten()
         .map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name);
-    let host = nix::unistd::gethostname()
-        .map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
-    Holder { user, host, pid: std::process::id(), plan: String::new() }
+    let host = nix::unistd::gethostname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    Holder {
+        user,
+        host,
+        pid: std::process::id(),
+        plan: String::new(),
+    }
 }
 
 /// Reads a duration such as `60s`, for clap.

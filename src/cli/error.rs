@@ -58,11 +58,17 @@ pub(super) enum CliError {
     #[error("the reader of standard output has gone away")]
     BrokenPipe,
     #[error("cannot run {command}: {source}")]
-    Command { command: String, source: std::io::Error },
+    Command {
+        command: String,
+        source: std::io::Error,
+    },
     #[error("{0}")]
     Usage(String),
     #[error("{path} cannot be written: {source}", path = path.display())]
-    CannotWrite { path: PathBuf, source: std::io::Error },
+    CannotWrite {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     #[error("{store} is held by nobody: there is nothing to unlock")]
@@ -78,7 +84,11 @@ pub(super) enum CliError {
 impl CliError {
     /// A failed write to stdout.
     pub(super) fn from_write(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Write(error) }
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::BrokenPipe
+        } else {
+            Self::Write(error)
+        }
     }
 
     /// What to do next.
@@ -113,12 +123,17 @@ impl CliError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Apply(ApplyError::Stale(_)) => Exit::Stale,
-            Self::Store(e) | Self::Apply(ApplyError::Store(e)) => match e.kind {
-                StoreErrorKind::LeaseHeld(_) => Exit::LeaseHeld,
-                StoreErrorKind::Unverified { .. } => Exit::Unverified,
-                _ => Exit::Error,
-            },
+            Self::Store(e) | Self::Apply(ApplyError::Store(e)) => exit_of(e),
             _ => Exit::Error,
         }
+    }
+}
+
+/// The exit code of a store's error.
+pub(super) fn exit_of(error: &StoreError) -> Exit {
+    match error.kind {
+        StoreErrorKind::LeaseHeld(_) => Exit::LeaseHeld,
+        StoreErrorKind::Unverified { .. } => Exit::Unverified,
+        _ => Exit::Error,
     }
 }

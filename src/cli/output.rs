@@ -21,7 +21,9 @@ impl Output {
             Colour::Never => false,
             Colour::Auto => terminal && !no_colour,
         };
-        let width = |terminal: &console::Term| usize::from(terminal.size_checked().map_or(100, |(_, columns)| columns));
+        let width = |terminal: &console::Term| {
+            usize::from(terminal.size_checked().map_or(100, |(_, columns)| columns))
+        };
         Self {
             stdout: Style {
                 colour: colour(std::io::stdout().is_terminal()),
@@ -40,18 +42,25 @@ impl Output {
         screen: impl FnOnce(&mut dyn std::io::Write, Style) -> std::io::Result<()>,
     ) -> Result<(), CliError> {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        screen(&mut out, self.stdout).and_then(|()| out.flush()).map_err(CliError::from_write)
+        screen(&mut out, self.stdout)
+            .and_then(|()| out.flush())
+            .map_err(CliError::from_write)
     }
 
     /// Writes a screen to stderr. What cannot be said there cannot be said anywhere.
-    pub(super) fn tell(&self, screen: impl FnOnce(&mut dyn std::io::Write, Style) -> std::io::Result<()>) {
+    pub(super) fn tell(
+        &self,
+        screen: impl FnOnce(&mut dyn std::io::Write, Style) -> std::io::Result<()>,
+    ) {
         let mut err = std::io::stderr().lock();
         let _ = screen(&mut err, self.stderr).and_then(|()| err.flush());
     }
 
     /// Says what went wrong and what to do next.
     pub(super) fn error(&self, error: &CliError) {
-        self.tell(|out, style| crate::render::error(out, style, &error.to_string(), error.hint().as_deref()));
+        self.tell(|out, style| {
+            crate::render::error(out, style, &error.to_string(), error.hint().as_deref())
+        });
     }
 
     /// Whether a person sees stderr.

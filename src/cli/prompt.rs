@@ -14,9 +14,16 @@ pub(super) fn confirm(output: &Output, question: &str) -> Result<(), CliError> {
     }
     output.tell(|out, style| crate::render::question(out, style, question));
     let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer).map_err(CliError::Prompt)?;
+    let read = stdin
+        .lock()
+        .read_line(&mut answer)
+        .map_err(CliError::Prompt)?;
     if read == 0 {
         return Err(CliError::NobodyToAsk);
     }
-    if answer.trim() == "yes" { Ok(()) } else { Err(CliError::Declined) }
+    if answer.trim() == "yes" {
+        Ok(())
+    } else {
+        Err(CliError::Declined)
+    }
 }

@@ -46,7 +46,10 @@ impl Sandbox {
                 .args(arguments)
                 .envs(sandbox.env())
                 .spawn()
-                .map_err(|source| CliError::Command { command: shown(), source })?;
+                .map_err(|source| CliError::Command {
+                    command: shown(),
+                    source,
+                })?;
             let pid = child.id();
             // A terminal sends Ctrl-C to the command itself; passing it on would make two of one.
             let terminal = std::io::stdin().is_terminal();
@@ -67,7 +70,9 @@ impl Sandbox {
 fn writeln(line: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(CliError::from_write)
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(CliError::from_write)
 }
 
 /// A command that has ended meanwhile needs no signal.
@@ -78,6 +83,9 @@ fn pass_on(pid: Option<u32>, signal: Signal) {
 }
 
 fn exit_of(status: ExitStatus) -> Exit {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
     Exit::Command(u8::try_from(code).unwrap_or(1))
 }

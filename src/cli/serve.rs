@@ -46,17 +46,26 @@ impl Serve {
             return Ok(Exit::Pending);
         }
         if gate.warns() {
-            output.tell(|out, style| render::gate_warning(out, style, &gate));
+            output.tell(|out, style| render::gate_ahead(out, style, &gate));
         }
         let source = Command::new(program).args(arguments).exec();
-        Err(CliError::Command { command: program.to_string_lossy().into_owned(), source })
+        Err(CliError::Command {
+            command: program.to_string_lossy().into_owned(),
+            source,
+        })
     }
 
     fn command(&self, project: &Project) -> Vec<std::ffi::OsString> {
         if !self.command.is_empty() {
             return self.command.clone();
         }
-        project.config.serve.command.iter().map(|word| word.expose().into()).collect()
+        project
+            .config
+            .serve
+            .command
+            .iter()
+            .map(|word| word.expose().into())
+            .collect()
     }
 
     /// Looks at the gate until it is open, or the time is up. While there is time left, a server that
@@ -73,7 +82,7 @@ impl Serve {
             if !announced {
                 output.tell(|out, style| match &gate {
                     Ok(gate) => render::gate_waiting(out, style, gate),
-                    Err(error) => render::waiting_after(out, style, &error.to_string()),
+                    Err(error) => render::remark(out, style, &format!("waiting: {error}")),
                 });
                 announced = true;
             }
@@ -86,5 +95,11 @@ async fn look(project: &Project) -> Result<Gate, CliError> {
     let desired = project.desired(None)?;
     let observed = project.observe(Depth::Ledgers).await?;
     let statuses = statuses(&project.catalog, &observed, &project.desired_ids(&desired));
-    Ok(Gate::new(&desired.version, &statuses, &project.catalog, &observed, project.config.serve.ahead))
+    Ok(Gate::new(
+        &desired.version,
+        &statuses,
+        &project.catalog,
+        &observed,
+        project.config.serve.ahead,
+    ))
 }

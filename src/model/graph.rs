@@ -28,6 +28,16 @@ pub enum GraphError {
     Cycle(Vec<MigrationId>),
 }
 
+impl GraphError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::MissingRequirement { .. } => "correct the id under `requires`, or add the migration".to_owned(),
+            Self::Cycle(_) => "take one of these requirements away; where a migration only follows its predecessor by number, `root = true` does that".to_owned(),
+        })
+    }
+}
+
 fn circle(ids: &[MigrationId]) -> String {
     ids.iter()
         .chain(ids.first())

@@ -44,6 +44,23 @@ fn standing(number: usize) -> String {
     format!("{} {verb}", counted_len(number, "migration"))
 }
 
+/// Writes what a waiting gate waits for, on one line.
+///
+/// # Errors
+/// What `out` says.
+pub fn gate_waiting(out: &mut dyn Write, style: Style, gate: &Gate) -> io::Result<()> {
+    let words = if gate.blocking.is_empty() {
+        ahead_words(gate)
+    } else {
+        let version = &gate.version;
+        format!(
+            "{} between the databases and version {version}",
+            standing(gate.blocking.len())
+        )
+    };
+    super::remark(out, style, &format!("waiting: {words}"))
+}
+
 /// Writes the warning that the database is ahead of the desired version, on one line.
 ///
 /// # Errors

@@ -6,7 +6,8 @@ use outpost::store::{Store, StoreErrorKind};
 use crate::fixture::{Fixture, Recorder, apply, holder, plan, run, store};
 use crate::support::{query_one_text, sql, wait_until};
 
-const EXPIRE: &str = "update outpost.lease set expires_at = clock_timestamp() - interval '1 second'";
+const EXPIRE: &str =
+    "update outpost.lease set expires_at = clock_timestamp() - interval '1 second'";
 
 #[tokio::test]
 async fn u13_a_lease_is_shown_renewed_broken_by_id_and_its_token_never_repeats() {
@@ -14,14 +15,22 @@ async fn u13_a_lease_is_shown_renewed_broken_by_id_and_its_token_never_repeats()
     assert!(fixture.store.lease().await.unwrap().is_none());
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
     let error = fixture.store.acquire("two", &holder()).await.unwrap_err();
-    let StoreErrorKind::LeaseHeld(info) = &error.kind else { panic!("{error:?}") };
-    assert_eq!((info.id.as_str(), info.token, info.holder.as_ref()), ("one", lease.token(), Some(&holder())));
+    let StoreErrorKind::LeaseHeld(info) = &error.kind else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (info.id.as_str(), info.token, info.holder.as_ref()),
+        ("one", lease.token(), Some(&holder()))
+    );
     assert!(!info.expired() && info.being_renewed());
     fixture.store.renew(&lease).await.unwrap();
     let wrong = fixture.store.break_lease("two").await.unwrap_err();
     assert_eq!(wrong.kind, StoreErrorKind::LeaseLost);
     fixture.store.break_lease("one").await.unwrap();
-    assert_eq!(fixture.store.renew(&lease).await.unwrap_err().kind, StoreErrorKind::LeaseLost);
+    assert_eq!(
+        fixture.store.renew(&lease).await.unwrap_err().kind,
+        StoreErrorKind::LeaseLost
+    );
     fixture.store.release(&lease).await.unwrap();
     let next = fixture.store.acquire("three", &holder()).await.unwrap();
     assert!(next.token() > lease.token());
@@ -36,10 +45,14 @@ async fn c06_an_expired_lease_is_taken_over_and_its_old_holder_commits_nothing()
     let new = fixture.store.acquire("new", &holder()).await.unwrap();
     assert!(new.token() > old.token());
     let step = apply("sql/0001_a", "create table a (i int)");
-    let error = run(&fixture.store, &step, &plan, &old, &Recorder::default()).await.unwrap_err();
+    let error = run(&fixture.store, &step, &plan, &old, &Recorder::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::LeaseLost);
     assert!(fixture.entry("sql/0001_a").await.is_none());
-    run(&fixture.store, &step, &plan, &new, &Recorder::default()).await.unwrap();
+    run(&fixture.store, &step, &plan, &new, &Recorder::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,12 +60,20 @@ async fn a_takeover_in_the_middle_of_a_step_prevents_its_commit() {
     let fixture = Fixture::new();
     sql(&fixture.database, "create table gate (i int)");
     let (blocker, connection) =
-        tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls).await.unwrap();
+        tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
     tokio::spawn(connection);
-    blocker.batch_execute("begin; lock table gate").await.unwrap();
+    blocker
+        .batch_execute("begin; lock table gate")
+        .await
+        .unwrap();
     let plan = plan(1, &[], &[], Legacy::default());
     let old = fixture.store.acquire("old", &holder()).await.unwrap();
-    let step = apply("sql/0001_a", "create table a (i int); insert into gate values (1)");
+    let step = apply(
+        "sql/0001_a",
+        "create table a (i int); insert into gate values (1)",
+    );
     let events = Recorder::default();
     let takeover = async {
         let database = fixture.database.clone();
@@ -68,7 +89,10 @@ async fn a_takeover_in_the_middle_of_a_step_prevents_its_commit() {
     let (result, ()) = tokio::join!(run(&fixture.store, &step, &plan, &old, &events), takeover);
     assert_eq!(result.unwrap_err().kind, StoreErrorKind::LeaseLost);
     assert!(fixture.entry("sql/0001_a").await.is_none());
-    assert_eq!(query_one_text(&fixture.database, "select count(*) from gate"), "0");
+    assert_eq!(
+        query_one_text(&fixture.database, "select count(*) from gate"),
+        "0"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,9 +107,15 @@ async fn twenty_runners_that_start_at_once_create_one_ledger_and_one_holds_the_l
     for runner in futures_util::future::join_all(runners).await {
         match runner.unwrap() {
             Ok(_) => won += 1,
-            Err(error) => assert!(matches!(error.kind, StoreErrorKind::LeaseHeld(_)), "{error:?}"),
+            Err(error) => assert!(
+                matches!(error.kind, StoreErrorKind::LeaseHeld(_)),
+                "{error:?}"
+            ),
         }
     }
     assert_eq!(won, 1);
-    assert_eq!(query_one_text(&fixture.database, "select count(*) from outpost.ledger"), "1");
+    assert_eq!(
+        query_one_text(&fixture.database, "select count(*) from outpost.ledger"),
+        "1"
+    );
 }

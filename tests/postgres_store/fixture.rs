@@ -11,11 +11,13 @@ use outpost::model::event::{Event, Events};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::lease::Holder;
 use outpost::model::plan::{
-    Action, Decision, Evidence, Plan, PlanDigest, PlannedStatement, Purpose, RecordedStore, SqlContent, Step,
-    StepContent,
+    Action, Decision, Evidence, Plan, PlanDigest, PlannedStatement, Purpose, RecordedStore,
+    SqlContent, Step, StepContent,
 };
 use outpost::model::sql::Script;
-use outpost::model::state::{GolangMigrate, GolangVersion, LedgerEntry, Legacy, StoreIdentity, StoreState};
+use outpost::model::state::{
+    GolangMigrate, GolangVersion, LedgerEntry, Legacy, StoreIdentity, StoreState,
+};
 use outpost::store::postgres::PostgresStore;
 use outpost::store::{Lease, Observe, Run, Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +64,12 @@ pub fn id(text: &str) -> MigrationId {
 }
 
 pub fn holder() -> Holder {
-    Holder { user: "ann".to_owned(), host: "box".to_owned(), pid: 7, plan: "p".repeat(64) }
+    Holder {
+        user: "ann".to_owned(),
+        host: "box".to_owned(),
+        pid: 7,
+        plan: "p".repeat(64),
+    }
 }
 
 /// A step with the statements of an SQL text.
@@ -81,7 +88,11 @@ pub fn step(name: &str, action: Action, sql: &str) -> Step {
             .directives
             .statement_timeout
             .map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap()),
-        statements: script.statements.iter().map(PlannedStatement::from).collect(),
+        statements: script
+            .statements
+            .iter()
+            .map(PlannedStatement::from)
+            .collect(),
         verify: Vec::new(),
         down: None,
     };
@@ -102,7 +113,10 @@ pub fn apply(name: &str, sql: &str) -> Step {
 }
 
 pub fn record(name: &str, action: Action) -> Step {
-    Step { content: StepContent::Record, ..step(name, action, "select 1") }
+    Step {
+        content: StepContent::Record,
+        ..step(name, action, "select 1")
+    }
 }
 
 pub fn content(step: &mut Step) -> &mut SqlContent {
@@ -114,9 +128,17 @@ pub fn content(step: &mut Step) -> &mut SqlContent {
 
 /// A plan of these steps, for a catalog with these SQL migrations.
 pub fn plan(digest: u8, steps: &[Step], numbered: &[&str], legacy: Legacy) -> Plan {
-    let identity =
-        StoreIdentity::Postgres { system_identifier: None, database: "db".to_owned(), ledger: None };
-    let recorded = RecordedStore { identity, entries: BTreeMap::new(), legacy, fingerprint: None };
+    let identity = StoreIdentity::Postgres {
+        system_identifier: None,
+        database: "db".to_owned(),
+        ledger: None,
+    };
+    let recorded = RecordedStore {
+        identity,
+        entries: BTreeMap::new(),
+        legacy,
+        fingerprint: None,
+    };
     let config = PlanConfig {
         postgres: None,
         redis: None,
@@ -146,7 +168,10 @@ pub fn plan(digest: u8, steps: &[Step], numbered: &[&str], legacy: Legacy) -> Pl
 pub fn golang_at(row: Option<(u64, bool)>) -> Legacy {
     let row = row.map(|(version, dirty)| GolangVersion { version, dirty });
     Legacy {
-        golang_migrate: Some(GolangMigrate { table: "schema_migrations".to_owned(), row }),
+        golang_migrate: Some(GolangMigrate {
+            table: "schema_migrations".to_owned(),
+            row,
+        }),
         ..Legacy::default()
     }
 }
@@ -192,7 +217,12 @@ pub async fn run(
     events: &Recorder,
 ) -> Result<(), StoreError> {
     let cancel = CancellationToken::new();
-    let run = Run { lease, plan, events, cancel: &cancel };
+    let run = Run {
+        lease,
+        plan,
+        events,
+        cancel: &cancel,
+    };
     store.run(step, &run).await.map(drop)
 }
 

@@ -8,12 +8,18 @@ use crate::fixture::{Fixture, Recorder, apply, golang_at, holder, plan, record, 
 use crate::support::{query_rows, sql, try_sql};
 
 const IDS: [&str; 3] = ["sql/0001_a", "sql/0002_b", "sql/0003_c"];
-const TABLE: &str = "create table schema_migrations (version bigint not null primary key, dirty boolean not null)";
+const TABLE: &str =
+    "create table schema_migrations (version bigint not null primary key, dirty boolean not null)";
 
 fn row(fixture: &Fixture) -> Option<(String, String)> {
-    let rows = query_rows(&fixture.database, "select version, dirty from schema_migrations");
+    let rows = query_rows(
+        &fixture.database,
+        "select version, dirty from schema_migrations",
+    );
     assert!(rows.len() <= 1);
-    rows.into_iter().next().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap()))
+    rows.into_iter()
+        .next()
+        .map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap()))
 }
 
 fn at(version: &str, dirty: &str) -> Option<(String, String)> {
@@ -37,21 +43,42 @@ async fn the_row_is_the_highest_number_whose_predecessors_are_all_applied() {
     assert_eq!(row(&fixture), at("2", "f"));
     go(apply(IDS[2], "create table c (i int)")).await;
     assert_eq!(row(&fixture), at("3", "f"));
-    go(step(IDS[1], Action::Revert { data_loss: None }, "drop table b")).await;
+    go(step(
+        IDS[1],
+        Action::Revert { data_loss: None },
+        "drop table b",
+    ))
+    .await;
     assert_eq!(row(&fixture), at("1", "f"));
     let legacy = fixture.state().await.legacy.golang_migrate.unwrap();
-    assert_eq!(legacy.row, Some(GolangVersion { version: 1, dirty: false }));
+    assert_eq!(
+        legacy.row,
+        Some(GolangVersion {
+            version: 1,
+            dirty: false
+        })
+    );
 }
 
 #[tokio::test]
 async fn adopting_one_by_one_never_lowers_the_row() {
     let fixture = Fixture::with_golang(Some("schema_migrations"));
-    sql(&fixture.database, &format!("{TABLE}; insert into schema_migrations values (3, false)"));
+    sql(
+        &fixture.database,
+        &format!("{TABLE}; insert into schema_migrations values (3, false)"),
+    );
     let plan = plan(1, &[], &IDS, golang_at(Some((3, false))));
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
     for id in IDS {
-        let step = record(id, Action::Adopt { proof: "pinned".to_owned() });
-        run(&fixture.store, &step, &plan, &lease, &Recorder::default()).await.unwrap();
+        let step = record(
+            id,
+            Action::Adopt {
+                proof: "pinned".to_owned(),
+            },
+        );
+        run(&fixture.store, &step, &plan, &lease, &Recorder::default())
+            .await
+            .unwrap();
         assert_eq!(row(&fixture), at("3", "f"));
     }
     assert_eq!(fixture.state().await.ledger.len(), 3);
@@ -61,23 +88,44 @@ async fn adopting_one_by_one_never_lowers_the_row() {
 async fn u01_several_rows_and_odd_versions_are_errors() {
     for insert in ["values (1, false), (2, false)", "values (-1, true)"] {
         let fixture = Fixture::with_golang(Some("schema_migrations"));
-        sql(&fixture.database, &format!("{TABLE}; insert into schema_migrations {insert}"));
-        let error = fixture.store.observe(&Default::default()).await.unwrap_err();
-        assert!(matches!(error.kind, StoreErrorKind::EarlierTool { .. }), "{error:?}");
+        sql(
+            &fixture.database,
+            &format!("{TABLE}; insert into schema_migrations {insert}"),
+        );
+        let error = fixture
+            .store
+            .observe(&Default::default())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error.kind, StoreErrorKind::EarlierTool { .. }),
+            "{error:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_row_that_changed_since_the_plan_stops_the_step() {
     let fixture = Fixture::with_golang(Some("schema_migrations"));
-    sql(&fixture.database, &format!("{TABLE}; insert into schema_migrations values (2, true)"));
+    sql(
+        &fixture.database,
+        &format!("{TABLE}; insert into schema_migrations values (2, true)"),
+    );
     let plan = plan(1, &[], &IDS, golang_at(Some((1, false))));
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
     let step = apply(IDS[1], "create table b (i int)");
-    let error = run(&fixture.store, &step, &plan, &lease, &Recorder::default()).await.unwrap_err();
+    let error = run(&fixture.store, &step, &plan, &lease, &Recorder::default())
+        .await
+        .unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error.kind, StoreErrorKind::EarlierTool { .. }), "{error:?}");
-    assert!(text.contains("version 2, dirty") && text.contains("implies version 1"), "{text}");
+    assert!(
+        matches!(error.kind, StoreErrorKind::EarlierTool { .. }),
+        "{error:?}"
+    );
+    assert!(
+        text.contains("version 2, dirty") && text.contains("implies version 1"),
+        "{text}"
+    );
     assert!(fixture.entry(IDS[1]).await.is_none());
 }
 
@@ -86,15 +134,24 @@ async fn an_old_binary_that_holds_the_advisory_lock_stops_the_step() {
     let fixture = Fixture::with_golang(Some("schema_migrations"));
     let plan = plan(1, &[], &IDS, Legacy::default());
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
-    for database in [fixture.database.name.clone(), format!("/{}", fixture.database.name)] {
+    for database in [
+        fixture.database.name.clone(),
+        format!("/{}", fixture.database.name),
+    ] {
         let crc = crc32fast::hash(format!("public\0schema_migrations\0{database}").as_bytes());
         let key = (u64::from(crc) * 1_486_364_155) % (1 << 32);
         let (old, connection) =
-            tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls).await.unwrap();
+            tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls)
+                .await
+                .unwrap();
         let driver = tokio::spawn(connection);
-        old.batch_execute(&format!("select pg_advisory_lock({key})")).await.unwrap();
+        old.batch_execute(&format!("select pg_advisory_lock({key})"))
+            .await
+            .unwrap();
         let step = apply(IDS[0], "create table a (i int)");
-        let error = run(&fixture.store, &step, &plan, &lease, &Recorder::default()).await.unwrap_err();
+        let error = run(&fixture.store, &step, &plan, &lease, &Recorder::default())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("advisory lock"), "{error}");
         drop(old);
         let _ = driver.await;
@@ -106,11 +163,16 @@ async fn an_old_binary_that_holds_the_advisory_lock_stops_the_step() {
 async fn c01_resolve_mends_the_dirty_row_either_way() {
     for (resolution, expected) in [(Resolution::Applied, "2"), (Resolution::RolledBack, "1")] {
         let fixture = Fixture::with_golang(Some("schema_migrations"));
-        sql(&fixture.database, &format!("{TABLE}; insert into schema_migrations values (2, true)"));
+        sql(
+            &fixture.database,
+            &format!("{TABLE}; insert into schema_migrations values (2, true)"),
+        );
         let plan = plan(1, &[], &IDS, golang_at(Some((2, true))));
         let lease = fixture.store.acquire("one", &holder()).await.unwrap();
         let step = record(IDS[1], Action::Resolve(resolution));
-        run(&fixture.store, &step, &plan, &lease, &Recorder::default()).await.unwrap();
+        run(&fixture.store, &step, &plan, &lease, &Recorder::default())
+            .await
+            .unwrap();
         assert_eq!(row(&fixture), at(expected, "f"));
         let entry = fixture.entry(IDS[1]).await.unwrap();
         assert_eq!(entry.is_applied(), resolution == Resolution::Applied);
@@ -124,14 +186,38 @@ async fn a_step_outside_a_transaction_is_dirty_while_it_is_half_done_and_clean_a
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
     let events = Recorder::default();
     let store = &fixture.store;
-    run(store, &apply(IDS[0], "create table a (i int)"), &plan, &lease, &events).await.unwrap();
+    run(
+        store,
+        &apply(IDS[0], "create table a (i int)"),
+        &plan,
+        &lease,
+        &events,
+    )
+    .await
+    .unwrap();
     sql(&fixture.database, "insert into a values (1), (1)");
-    let mut build = apply(IDS[1], "-- outpost: transaction = false\ncreate unique index concurrently a_i on a (i)");
-    run(store, &build, &plan, &lease, &events).await.unwrap_err();
+    let mut build = apply(
+        IDS[1],
+        "-- outpost: transaction = false\ncreate unique index concurrently a_i on a (i)",
+    );
+    run(store, &build, &plan, &lease, &events)
+        .await
+        .unwrap_err();
     assert_eq!(row(&fixture), at("2", "t"));
-    assert!(matches!(fixture.entry(IDS[1]).await.unwrap().status, LedgerStatus::Partial { .. }));
+    assert!(matches!(
+        fixture.entry(IDS[1]).await.unwrap().status,
+        LedgerStatus::Partial { .. }
+    ));
     // A branch beside it leaves our dirt alone.
-    run(store, &apply(IDS[2], "create table c (i int)"), &plan, &lease, &events).await.unwrap();
+    run(
+        store,
+        &apply(IDS[2], "create table c (i int)"),
+        &plan,
+        &lease,
+        &events,
+    )
+    .await
+    .unwrap();
     assert_eq!(row(&fixture), at("2", "t"));
     sql(&fixture.database, "delete from a");
     build.resumes = true;

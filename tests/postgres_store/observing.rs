@@ -12,64 +12,124 @@ fn as_role(url: &str, role: &str) -> String {
     format!("postgres://{role}:pw@{tail}")
 }
 
-const SCHEMA: Observe = Observe { markers: Vec::new(), schema: true };
+const SCHEMA: Observe = Observe {
+    markers: Vec::new(),
+    schema: true,
+};
 
 #[tokio::test]
 async fn c09_a_reader_without_rights_to_write_sees_an_empty_ledger_and_leaves_no_trace() {
     let fixture = Fixture::with_golang(Some("schema_migrations"));
-    sql(&fixture.database, "create role c09 login password 'pw'; alter role c09 set default_transaction_read_only = on");
+    sql(
+        &fixture.database,
+        "create role c09 login password 'pw'; alter role c09 set default_transaction_read_only = on",
+    );
     let before = query_one_text(&fixture.database, "select txid_current()::bigint + 1");
-    let state = store(&as_role(&fixture.database.url, "c09"), Some("schema_migrations"))
-        .observe(&SCHEMA)
-        .await
-        .unwrap();
+    let state = store(
+        &as_role(&fixture.database.url, "c09"),
+        Some("schema_migrations"),
+    )
+    .observe(&SCHEMA)
+    .await
+    .unwrap();
     assert!(state.ledger.is_empty());
     assert!(state.lease.is_none());
     assert!(state.legacy.golang_migrate.is_none());
     assert!(matches!(
         state.identity,
-        StoreIdentity::Postgres { ledger: None, system_identifier: Some(_), .. }
+        StoreIdentity::Postgres {
+            ledger: None,
+            system_identifier: Some(_),
+            ..
+        }
     ));
     let count = "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace where nspname = 'outpost'";
     assert_eq!(query_one_text(&fixture.database, count), "0");
-    assert_eq!(query_one_text(&fixture.database, "select txid_current()"), before, "a transaction wrote");
+    assert_eq!(
+        query_one_text(&fixture.database, "select txid_current()"),
+        before,
+        "a transaction wrote"
+    );
 }
 
 #[tokio::test]
 async fn u10_a_missing_right_is_never_taken_for_an_absent_ledger() {
     let fixture = Fixture::new();
-    run_alone(&fixture, &apply("sql/0001_a", "create table a (i int)")).await.unwrap();
+    run_alone(&fixture, &apply("sql/0001_a", "create table a (i int)"))
+        .await
+        .unwrap();
     sql(&fixture.database, "create role u10 login password 'pw'");
-    let error = store(&as_role(&fixture.database.url, "u10"), None).observe(&SCHEMA).await.unwrap_err();
-    assert!(matches!(error.kind, StoreErrorKind::Permission { .. }), "{error:?}");
-    sql(&fixture.database, "grant usage on schema outpost to u10; grant select on all tables in schema outpost to u10");
-    let state = store(&as_role(&fixture.database.url, "u10"), None).observe(&SCHEMA).await.unwrap();
+    let error = store(&as_role(&fixture.database.url, "u10"), None)
+        .observe(&SCHEMA)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error.kind, StoreErrorKind::Permission { .. }),
+        "{error:?}"
+    );
+    sql(
+        &fixture.database,
+        "grant usage on schema outpost to u10; grant select on all tables in schema outpost to u10",
+    );
+    let state = store(&as_role(&fixture.database.url, "u10"), None)
+        .observe(&SCHEMA)
+        .await
+        .unwrap();
     assert_eq!(state.ledger.len(), 1);
 }
 
 #[tokio::test]
 async fn a_ledger_of_another_format_is_refused() {
     let fixture = Fixture::new();
-    run_alone(&fixture, &apply("sql/0001_a", "create table a (i int)")).await.unwrap();
+    run_alone(&fixture, &apply("sql/0001_a", "create table a (i int)"))
+        .await
+        .unwrap();
     sql(&fixture.database, "update outpost.ledger set format = 2");
-    let error = fixture.store.observe(&Observe::default()).await.unwrap_err();
-    assert!(matches!(&error.kind, StoreErrorKind::Ledger { reason } if reason.contains("format 2")), "{error:?}");
+    let error = fixture
+        .store
+        .observe(&Observe::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error.kind, StoreErrorKind::Ledger { reason } if reason.contains("format 2")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn u03_reads_answer_while_an_alter_table_holds_its_locks() {
     let fixture = Fixture::with_golang(Some("schema_migrations"));
-    run_alone(&fixture, &apply("sql/0001_a", "create table big (i int primary key, t text)")).await.unwrap();
+    run_alone(
+        &fixture,
+        &apply("sql/0001_a", "create table big (i int primary key, t text)"),
+    )
+    .await
+    .unwrap();
     let (altering, connection) =
-        tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls).await.unwrap();
+        tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
     tokio::spawn(connection);
-    altering.batch_execute("begin; alter table big alter column i type bigint").await.unwrap();
+    altering
+        .batch_execute("begin; alter table big alter column i type bigint")
+        .await
+        .unwrap();
     let state = fixture.store.observe(&SCHEMA).await.unwrap();
     assert_eq!(state.ledger.len(), 1);
-    assert!(state.schema.unwrap().definitions.contains_key("table public.big"));
+    assert!(
+        state
+            .schema
+            .unwrap()
+            .definitions
+            .contains_key("table public.big")
+    );
     let step = apply("sql/0002_b", "alter table big add column u text");
     let plan = crate::fixture::plan(1, &[], &[], Default::default());
-    let evidence = fixture.store.estimate(&step, &plan.decision.config).await.unwrap();
+    let evidence = fixture
+        .store
+        .estimate(&step, &plan.decision.config)
+        .await
+        .unwrap();
     assert_eq!(evidence.tables[0].table, "public.big");
     altering.batch_execute("rollback").await.unwrap();
 }
@@ -103,10 +163,21 @@ async fn definitions_depend_neither_on_column_order_nor_on_the_search_path() {
     let two = two.store.observe(&SCHEMA).await.unwrap().schema.unwrap();
     assert_eq!(one, two);
     for key in [
-        "table public.t", "view public.v", "function public.f(integer)", "aggregate public.agg(integer)",
-        "type public.mood", "type public.d", "sequence public.s", "schema app", "index public.p_k_idx",
+        "table public.t",
+        "view public.v",
+        "function public.f(integer)",
+        "aggregate public.agg(integer)",
+        "type public.mood",
+        "type public.d",
+        "sequence public.s",
+        "schema app",
+        "index public.p_k_idx",
     ] {
-        assert!(one.definitions.contains_key(key), "{key} in {:?}", one.definitions.keys());
+        assert!(
+            one.definitions.contains_key(key),
+            "{key} in {:?}",
+            one.definitions.keys()
+        );
     }
     assert!(one.partitions.contains("table public.p1"));
     assert!(one.partitions.contains("index public.p1_k_idx"));
@@ -118,18 +189,33 @@ async fn c16_errors_of_connecting_are_told_apart_and_hold_no_password() {
     let good = servers().postgres().url();
     let (head, tail) = good.rsplit_once(':').unwrap();
     let (port, database) = tail.split_once('/').unwrap();
-    let (user, secret) = head.split_once("//").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap();
+    let (user, secret) = head
+        .split_once("//")
+        .unwrap()
+        .1
+        .split_once('@')
+        .unwrap()
+        .0
+        .split_once(':')
+        .unwrap();
     let url = |user: &str, password: &str, port: &str, database: &str, query: &str| {
         format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}{query}")
     };
     type Expected = fn(&StoreErrorKind) -> bool;
     let cases: [(String, Expected); 4] = [
-        (url(user, "hunter2", port, database, ""), |k| matches!(k, StoreErrorKind::Authentication { .. })),
-        (url(user, secret, port, "nowhere", ""), |k| {
-            matches!(k, StoreErrorKind::NoDatabase { database } if database == "nowhere")
+        (url(user, "hunter2", port, database, ""), |k| {
+            matches!(k, StoreErrorKind::Authentication { .. })
         }),
-        (url(user, secret, "1", database, ""), |k| matches!(k, StoreErrorKind::Unreachable { .. })),
-        (url(user, secret, port, database, "?sslmode=require"), |k| matches!(k, StoreErrorKind::Tls { .. })),
+        (
+            url(user, secret, port, "nowhere", ""),
+            |k| matches!(k, StoreErrorKind::NoDatabase { database } if database == "nowhere"),
+        ),
+        (url(user, secret, "1", database, ""), |k| {
+            matches!(k, StoreErrorKind::Unreachable { .. })
+        }),
+        (url(user, secret, port, database, "?sslmode=require"), |k| {
+            matches!(k, StoreErrorKind::Tls { .. })
+        }),
     ];
     for (url, expected) in cases {
         let store = store(&url, None);
@@ -144,17 +230,36 @@ async fn c16_errors_of_connecting_are_told_apart_and_hold_no_password() {
 #[tokio::test]
 async fn a_server_that_takes_no_writes_says_so() {
     let database = fresh_database();
-    sql(&database, &format!("alter database {} set default_transaction_read_only = on", database.name));
-    let error = store(&database.url, None).acquire("x", &crate::fixture::holder()).await.unwrap_err();
-    assert!(matches!(error.kind, StoreErrorKind::NotReady { .. }), "{error:?}");
+    sql(
+        &database,
+        &format!(
+            "alter database {} set default_transaction_read_only = on",
+            database.name
+        ),
+    );
+    let error = store(&database.url, None)
+        .acquire("x", &crate::fixture::holder())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error.kind, StoreErrorKind::NotReady { .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_was_reverted_is_remembered_but_not_applied() {
     let fixture = Fixture::new();
-    run_alone(&fixture, &apply("sql/0001_a", "create table a (i int)")).await.unwrap();
+    run_alone(&fixture, &apply("sql/0001_a", "create table a (i int)"))
+        .await
+        .unwrap();
     let revert = outpost::model::plan::Action::Revert { data_loss: None };
-    run_alone(&fixture, &crate::fixture::step("sql/0001_a", revert, "drop table a")).await.unwrap();
+    run_alone(
+        &fixture,
+        &crate::fixture::step("sql/0001_a", revert, "drop table a"),
+    )
+    .await
+    .unwrap();
     let entry = fixture.entry("sql/0001_a").await.unwrap();
     assert_eq!(entry.status, LedgerStatus::Reverted);
     assert!(!entry.is_applied());

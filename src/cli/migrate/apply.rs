@@ -1,21 +1,23 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::cli::args::Globals;
 use crate::cli::context::{Project, block_on, duration, holder};
-use crate::cli::error::CliError;
+use crate::cli::error::{self, CliError};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::migrate::plan::Scope;
+use crate::cli::migrate::plan::{Scope, view};
 use crate::cli::output::Output;
 use crate::cli::prompt;
 use crate::engine::{self, Applied, ApplyOptions, Stores};
 use crate::model::event::{Event, Events};
 use crate::model::plan::Plan;
-use crate::{plan_file, render};
+use crate::model::report::{Report, StepOutcome};
+use crate::plan_file;
+use crate::render::{self, Detail};
+use crate::store::StoreError;
 
 /// Execute a saved plan, exactly; or plan and apply in one go
 ///
@@ -23,7 +25,7 @@ use crate::{plan_file, render};
 /// changed since is refused as stale. After an interruption run the same command again; it goes on where
 /// it stopped. Without a file, a plan is made, shown, and applied once you say yes.
 #[derive(Debug, Args)]
-pub(super) struct Apply {
+pub(in crate::cli) struct Apply {
     /// The plan file; without one, plan first
     #[arg(conflicts_with_all = ["to", "only", "accept_edits", "allow_lossy", "revert_unknown"])]
     plan: Option<PathBuf>,
@@ -37,7 +39,7 @@ pub(super) struct Apply {
 
 /// How a plan is applied; `cleanup` and `resolve` share it.
 #[derive(Debug, Args)]
-pub(super) struct How {
+pub(in crate::cli) struct How {
     /// Do not ask
     #[arg(long)]
     pub(super) yes: bool,
@@ -80,7 +82,8 @@ impl Apply {
             }
             None => {
                 let plan = block_on(self.scope.plan(&project))?;
-                self.how.confirm_and_apply(&project.stores, &plan, "outpost migrate apply", output)
+                self.how
+                    .confirm_and_apply(&project.stores, &plan, "outpost migrate apply", output)
             }
         }
     }
@@ -96,7 +99,8 @@ impl How {
         output: &Output,
     ) -> Result<Exit, CliError> {
         if self.format == ApplyFormat::Text {
-            output.print(|out, style| render::plan(out, style, plan, None))?;
+            output
+                .print(|out, style| render::plan(out, style, &view(plan, None), Detail::Brief))?;
         }
         if plan.decision.is_empty() {
             return Ok(Exit::Done);
@@ -116,7 +120,7 @@ impl How {
         output: &Output,
     ) -> Result<Exit, CliError> {
         self.check_digest(plan)?;
-        let events = Reporter::new(self.format, plan, output);
+        let events = Reporter::new(self.format, output);
         block_on(async {
             let interrupt = Interrupt::listen()?;
             let options = ApplyOptions {
@@ -125,7 +129,7 @@ impl How {
                 parallelism: usize::from(self.parallelism),
                 lock_wait: self.lock_wait,
             };
-            let outcome = engine::apply(stores, plan, &options, &*events, interrupt.token()).await;
+            let outcome = engine::apply(stores, plan, &options, &events, interrupt.token()).await;
             events.finish();
             let interrupted = interrupt.exit();
             let applied = match outcome {
@@ -137,48 +141,78 @@ impl How {
                     };
                 }
             };
-            if self.format == ApplyFormat::Text {
-                output.print(|out, style| render::applied(out, style, &applied, plan))?;
+            let text = self.format == ApplyFormat::Text;
+            match &applied {
+                Applied::NothingToDo if text => {
+                    output.print(|out, style| {
+                        render::plan(out, style, &view(plan, None), Detail::Brief)
+                    })?;
+                }
+                Applied::Already if text => {
+                    output.print(|out, style| render::already_applied(out, style, plan.digest))?;
+                }
+                Applied::Ran(report) if text => {
+                    output.print(|out, style| render::report(out, style, report, again))?;
+                }
+                Applied::Ran(report) => {
+                    output.print(|out, _| render::report_json(out, report, again))?
+                }
+                Applied::NothingToDo | Applied::Already => {}
             }
-            let complete = match &applied {
-                Applied::NothingToDo | Applied::Already => true,
-                Applied::Ran(report) => report.complete(),
-            };
-            if complete {
-                return Ok(Exit::Done);
-            }
-            output.tell(|out, style| render::resume(out, style, again));
-            Ok(interrupted.unwrap_or(Exit::Error))
+            Ok(match &applied {
+                Applied::Ran(report) if !report.complete() => {
+                    interrupted.unwrap_or_else(|| exit_of(report))
+                }
+                _ => Exit::Done,
+            })
         })
     }
 
     fn check_digest(&self, plan: &Plan) -> Result<(), CliError> {
-        let Some(expected) = &self.expect else { return Ok(()) };
+        let Some(expected) = &self.expect else {
+            return Ok(());
+        };
         let bare = expected.strip_prefix("sha256:").unwrap_or(expected);
         if bare.eq_ignore_ascii_case(&plan.digest.hex()) {
             return Ok(());
         }
-        Err(CliError::OtherDigest { expected: expected.clone(), found: plan.digest.to_string() })
+        Err(CliError::OtherDigest {
+            expected: expected.clone(),
+            found: plan.digest.to_string(),
+        })
     }
+}
+
+/// The exit code of a run that did not reach its end, by the first error.
+fn exit_of(report: &Report<StoreError>) -> Exit {
+    report
+        .steps
+        .iter()
+        .find_map(|step| match &step.outcome {
+            StepOutcome::Failed(error) => Some(error::exit_of(error)),
+            _ => None,
+        })
+        .unwrap_or(Exit::Error)
 }
 
 /// Where the events of a run go: bars on a terminal, plain lines elsewhere, JSON on stdout.
 enum Reporter {
     Bars(render::Progress),
-    Lines(render::Lines),
-    Json(render::JsonLines),
+    Lines(render::Lines<std::io::Stderr>),
+    Json(render::JsonLines<std::io::Stdout>),
 }
 
 impl Reporter {
-    fn new(format: ApplyFormat, plan: &Plan, output: &Output) -> Arc<Self> {
+    fn new(format: ApplyFormat, output: &Output) -> Self {
         let style = output.stderr_style();
-        Arc::new(match format {
-            ApplyFormat::Json => Self::Json(render::JsonLines::new(Box::new(std::io::stdout()))),
-            ApplyFormat::Text if output.live() => {
-                Self::Bars(render::Progress::new(indicatif::ProgressDrawTarget::stderr(), style, plan))
-            }
-            ApplyFormat::Text => Self::Lines(render::Lines::new(Box::new(std::io::stderr()), style)),
-        })
+        match format {
+            ApplyFormat::Json => Self::Json(render::JsonLines::new(std::io::stdout())),
+            ApplyFormat::Text if output.live() => Self::Bars(render::Progress::new(
+                indicatif::ProgressDrawTarget::stderr(),
+                style,
+            )),
+            ApplyFormat::Text => Self::Lines(render::Lines::new(std::io::stderr(), style)),
+        }
     }
 
     fn finish(&self) {

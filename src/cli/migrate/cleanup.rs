@@ -8,11 +8,13 @@ use crate::cli::context::{Project, block_on};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::migrate::apply::How;
+use crate::cli::migrate::plan::view;
 use crate::cli::output::Output;
 use crate::engine::{self, Depth};
 use crate::model::id::MigrationId;
 use crate::model::plan::{Plan, plan_cleanup};
-use crate::{plan_file, render};
+use crate::plan_file;
+use crate::render::{self, Detail};
 
 /// Remove what applied migrations left behind
 ///
@@ -20,7 +22,7 @@ use crate::{plan_file, render};
 /// whose copy was made or equals it, or what a .cleanup.sql names once its .verify.sql passes. With -out
 /// the plan is saved for `outpost migrate apply FILE` instead.
 #[derive(Debug, Args)]
-pub(super) struct Cleanup {
+pub(in crate::cli) struct Cleanup {
     /// Only these migrations; all that are applied and have something to clean up, without any
     #[arg(value_name = "ID")]
     ids: Vec<MigrationId>,
@@ -41,17 +43,30 @@ impl Cleanup {
             let desired = project.desired(None)?;
             let observed = project.observe(Depth::Full).await?;
             let chosen = (!ids.is_empty()).then_some(&ids);
-            let decision = plan_cleanup(&project.catalog, &project.graph, &observed, &desired, chosen)?;
+            let decision = plan_cleanup(
+                &project.catalog,
+                &project.graph,
+                &observed,
+                &desired,
+                chosen,
+            )?;
             let evidence = engine::estimate(&project.stores, &project.catalog, &decision).await?;
             Ok(Plan::new(decision, evidence)?)
         })?;
         match &self.out {
             Some(path) => {
                 plan_file::write(path, &plan)?;
-                output.print(|out, style| render::plan(out, style, &plan, Some(path)))?;
+                output.print(|out, style| {
+                    render::plan(out, style, &view(&plan, Some(path)), Detail::Brief)
+                })?;
                 Ok(Exit::Done)
             }
-            None => self.how.confirm_and_apply(&project.stores, &plan, "outpost migrate cleanup", output),
+            None => self.how.confirm_and_apply(
+                &project.stores,
+                &plan,
+                "outpost migrate cleanup",
+                output,
+            ),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::render;
 
 /// Print the graph of migrations, with where each stands
 #[derive(Debug, Args)]
-pub(super) struct Graph {
+pub(in crate::cli) struct Graph {
     /// Compare with this version instead of the one in outpost.toml
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
@@ -42,12 +42,13 @@ impl Graph {
         let desired = project.desired(self.to.as_deref())?;
         let observed = block_on(project.observe(Depth::Ledgers))?;
         let statuses = statuses(&project.catalog, &observed, &project.desired_ids(&desired));
+        let view = render::GraphView::of_catalog(&project.graph, &statuses);
         output.print(|out, style| match self.format {
-            GraphFormat::Text => render::graph(out, style, &project.graph, &statuses),
-            GraphFormat::Dot => render::graph_dot(out, &project.graph, &statuses),
-            GraphFormat::Mermaid => render::graph_mermaid(out, &project.graph, &statuses),
-            GraphFormat::Svg => render::graph_svg(out, &project.graph, &statuses),
-            GraphFormat::Json => render::graph_json(out, &project.graph, &statuses),
+            GraphFormat::Text => render::graph_tree(out, style, &view),
+            GraphFormat::Dot => render::graph_dot(out, &view),
+            GraphFormat::Mermaid => render::graph_mermaid(out, &view),
+            GraphFormat::Svg => render::graph_svg(out, &view),
+            GraphFormat::Json => render::graph_json(out, &statuses),
         })?;
         Ok(Exit::Done)
     }

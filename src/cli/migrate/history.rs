@@ -12,7 +12,7 @@ use crate::render;
 /// The history is append-only, and each entry holds the hash of the one before it. Exits with 6 when the
 /// chain is broken.
 #[derive(Debug, Args)]
-pub(super) struct History {
+pub(in crate::cli) struct History {
     /// How to print
     #[arg(long, default_value = "text")]
     format: Format,
@@ -32,7 +32,10 @@ impl History {
             Format::Text => render::history(out, style, &histories),
             Format::Json => render::history_json(out, &histories),
         })?;
-        let intact = histories.iter().flat_map(|(_, entries)| entries).all(|entry| entry.intact);
+        let intact = histories
+            .iter()
+            .flat_map(|(_, entries)| entries)
+            .all(|entry| entry.intact);
         Ok(if intact { Exit::Done } else { Exit::Unverified })
     }
 }

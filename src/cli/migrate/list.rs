@@ -13,7 +13,7 @@ use crate::render;
 ///
 /// Reads the ledgers alone: it takes no lock, creates nothing, and answers while an apply runs.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(in crate::cli) struct List {
     /// Compare with this version instead of the one in outpost.toml
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
@@ -33,20 +33,23 @@ impl List {
         let desired = project.desired(self.to.as_deref())?;
         let observed = block_on(project.observe(Depth::Ledgers))?;
         let statuses = statuses(&project.catalog, &observed, &project.desired_ids(&desired));
-        let list = render::List {
+        let list = render::ListView {
             version: &desired.version,
-            statuses: &statuses,
-            stores: project.store_lines(&observed),
-            unknown: observed.unknown_version(&project.catalog),
+            stores: project.addresses(&observed),
+            migrations: &statuses,
         };
         output.print(|out, style| match self.format {
             Format::Text => render::list(out, style, &list),
             Format::Json => render::list_json(out, &list),
         })?;
-        let pending = list.pending();
+        let pending = statuses.iter().any(|m| m.status.blocks());
         if pending && self.format == Format::Text {
             output.tell(|out, style| render::list_hint(out, style, &list));
         }
-        Ok(if pending && self.exit_code { Exit::Pending } else { Exit::Done })
+        Ok(if pending && self.exit_code {
+            Exit::Pending
+        } else {
+            Exit::Done
+        })
     }
 }

@@ -23,7 +23,7 @@ use crate::{render, source};
 /// owns. Commit the file: `verify` compares databases with it, and databases that another tool migrated
 /// are adopted by it.
 #[derive(Debug, Args)]
-pub(super) struct Lock {
+pub(in crate::cli) struct Lock {
     /// Write nothing; exit with 6 when the files are not as locked
     #[arg(long)]
     check: bool,
@@ -39,12 +39,18 @@ impl Lock {
         if self.check {
             let findings = self.findings(&folder, &catalog, &graph)?;
             output.print(|out, style| render::lock_findings(out, style, &findings))?;
-            return Ok(if findings.is_empty() { Exit::Done } else { Exit::Unverified });
+            return Ok(if findings.is_empty() {
+                Exit::Done
+            } else {
+                Exit::Unverified
+            });
         }
         let lock = replay(&catalog, &graph, config)?;
         let path = folder.join(source::LOCK_FILE);
-        source::write_lock(&path, &lock)
-            .map_err(|source| CliError::CannotWrite { path: path.clone(), source })?;
+        source::write_lock(&path, &lock).map_err(|source| CliError::CannotWrite {
+            path: path.clone(),
+            source,
+        })?;
         output.print(|out, style| render::locked(out, style, &path, &lock))?;
         Ok(Exit::Done)
     }

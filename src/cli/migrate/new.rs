@@ -13,7 +13,7 @@ use crate::{render, source};
 
 /// Write the skeleton of a new migration, with the next number
 #[derive(Debug, Args)]
-pub(super) struct New {
+pub(in crate::cli) struct New {
     /// Which store it changes
     store: NewStore,
 
@@ -72,18 +72,27 @@ ignore = []
 
 impl New {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let folder = source::folder_of(&globals.config).join(source::schema_config(&globals.config)?.path);
+        let folder =
+            source::folder_of(&globals.config).join(source::schema_config(&globals.config)?.path);
         let (kind, below, files): (_, _, &[(&str, &str)]) = match self.store {
-            NewStore::Sql => {
-                (StoreKind::Sql, "sql", &[(".up.sql", UP), (".down.sql", DOWN), (".verify.sql", VERIFY)])
-            }
+            NewStore::Sql => (
+                StoreKind::Sql,
+                "sql",
+                &[
+                    (".up.sql", UP),
+                    (".down.sql", DOWN),
+                    (".verify.sql", VERIFY),
+                ],
+            ),
             NewStore::Redis => (StoreKind::Redis, "redis", &[(".toml", REDIS)]),
         };
         let folder = folder.join(below);
         let number = source::next_number(&folder)?;
         let id = MigrationId::new(kind, &format!("{number}_{}", self.name))?;
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| CliError::CannotWrite { path: folder.clone(), source })?;
+        std::fs::create_dir_all(&folder).map_err(|source| CliError::CannotWrite {
+            path: folder.clone(),
+            source,
+        })?;
         let mut written = Vec::new();
         for (ending, text) in files {
             let path = folder.join(format!("{}{ending}", id.name()));
@@ -98,8 +107,15 @@ impl New {
 fn create(path: &Path, text: &str) -> Result<(), CliError> {
     let cannot = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::AlreadyExists => CliError::Exists(path.to_owned()),
-        _ => CliError::CannotWrite { path: PathBuf::from(path), source },
+        _ => CliError::CannotWrite {
+            path: PathBuf::from(path),
+            source,
+        },
     };
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(cannot)?;
     file.write_all(text.as_bytes()).map_err(cannot)
 }

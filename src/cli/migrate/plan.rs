@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -9,14 +9,15 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::engine::{self, Depth};
 use crate::model::plan::{self, Desired};
-use crate::{plan_file, render};
+use crate::plan_file;
+use crate::render::{self, Detail, PlanView};
 
 /// Show what it takes to reach the desired version, and save it with -out
 ///
 /// Reads the databases and changes nothing. A saved plan holds everything that `apply` runs: review it,
 /// then apply exactly it. Re-planning from the same state gives the same digest.
 #[derive(Debug, Args)]
-pub(super) struct Plan {
+pub(in crate::cli) struct Plan {
     /// Save the plan to this file, for `outpost migrate apply FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -35,7 +36,7 @@ pub(super) struct Plan {
 
 /// What a plan is made for; `plan` and `apply --yes` share it.
 #[derive(Debug, Default, Args)]
-pub(super) struct Scope {
+pub(in crate::cli) struct Scope {
     /// Plan for this version instead of the one in outpost.toml; a lower one plans reverts
     #[arg(long, value_name = "VERSION")]
     pub(super) to: Option<String>,
@@ -58,11 +59,6 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Whether any of it was given.
-    pub(super) fn given(&self) -> bool {
-        self.to.is_some() || self.only.is_some() || self.accept_edits || self.allow_lossy || self.revert_unknown
-    }
-
     fn desired(&self, project: &Project) -> Result<Desired, CliError> {
         Ok(Desired {
             only: self.only.map(Into::into),
@@ -83,6 +79,14 @@ impl Scope {
     }
 }
 
+/// A plan and the name of its file, as screens take them.
+pub(super) fn view<'a>(plan: &'a plan::Plan, file: Option<&'a Path>) -> PlanView<'a> {
+    PlanView {
+        plan,
+        file: file.and_then(Path::to_str),
+    }
+}
+
 impl Plan {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load(globals)?;
@@ -91,10 +95,16 @@ impl Plan {
             plan_file::write(path, &plan)?;
         }
         output.print(|out, style| match self.format {
-            Format::Text => render::plan(out, style, &plan, self.out.as_deref()),
-            Format::Json => render::plan_json(out, &plan),
+            Format::Text => {
+                render::plan(out, style, &view(&plan, self.out.as_deref()), Detail::Brief)
+            }
+            Format::Json => render::plan_json(out, &view(&plan, self.out.as_deref())),
         })?;
         let changes = !plan.decision.is_empty();
-        Ok(if changes && self.detailed_exitcode { Exit::Changes } else { Exit::Done })
+        Ok(if changes && self.detailed_exitcode {
+            Exit::Changes
+        } else {
+            Exit::Done
+        })
     }
 }

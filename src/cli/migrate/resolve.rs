@@ -17,12 +17,16 @@ use crate::render;
 /// interrupted and cannot go on, and of an earlier tool's record that nothing proves. Shows what was
 /// found, asks, and records the decision and who took it. Runs no migration.
 #[derive(Debug, Args)]
-pub(super) struct Resolve {
+pub(in crate::cli) struct Resolve {
     /// The migration
     id: MigrationId,
 
     /// It is in place
-    #[arg(long, conflicts_with = "rolled_back", required_unless_present = "rolled_back")]
+    #[arg(
+        long,
+        conflicts_with = "rolled_back",
+        required_unless_present = "rolled_back"
+    )]
     applied: bool,
 
     /// Nothing of it is in place
@@ -36,17 +40,29 @@ pub(super) struct Resolve {
 impl Resolve {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load(globals)?;
-        let resolution = if self.applied { Resolution::Applied } else { Resolution::RolledBack };
+        let resolution = if self.applied {
+            Resolution::Applied
+        } else {
+            Resolution::RolledBack
+        };
         let (plan, observed) = block_on(async {
             let desired = project.desired(None)?;
             let observed = project.observe(Depth::Full).await?;
-            let decision =
-                plan_resolve(&project.catalog, &project.graph, &observed, &desired, &self.id, resolution)?;
+            let decision = plan_resolve(
+                &project.catalog,
+                &project.graph,
+                &observed,
+                &desired,
+                &self.id,
+                resolution,
+            )?;
             Ok((Plan::new(decision, Evidence::default())?, observed))
         })?;
-        let found = observed.stores.get(&self.id.store());
-        output.tell(|out, style| render::resolve(out, style, &self.id, found));
+        if let Some(state) = observed.stores.get(&self.id.store()) {
+            output.tell(|out, style| render::resolve(out, style, &self.id, state, resolution));
+        }
         let again = format!("outpost migrate resolve {}", self.id);
-        self.how.confirm_and_apply(&project.stores, &plan, &again, output)
+        self.how
+            .confirm_and_apply(&project.stores, &plan, &again, output)
     }
 }

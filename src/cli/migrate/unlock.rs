@@ -13,7 +13,7 @@ use crate::render;
 /// Without an id it shows the leases. A lease expires by itself 30 seconds after its holder's last sign of
 /// life, so this is seldom needed. A holder whose lease is broken writes nothing more.
 #[derive(Debug, Args)]
-pub(super) struct Unlock {
+pub(in crate::cli) struct Unlock {
     /// The lease's id
     id: Option<String>,
 
@@ -37,7 +37,9 @@ impl Unlock {
             Ok(leases)
         })?;
         output.print(|out, style| render::leases(out, style, &leases))?;
-        let Some(id) = &self.id else { return Ok(Exit::Done) };
+        let Some(id) = &self.id else {
+            return Ok(Exit::Done);
+        };
         let held: Vec<_> = leases
             .iter()
             .filter_map(|(kind, lease)| Some((*kind, lease.as_ref().filter(|l| l.id == *id)?)))
@@ -45,15 +47,26 @@ impl Unlock {
         if held.is_empty() {
             return Err(match leases.iter().all(|(_, lease)| lease.is_none()) {
                 true => CliError::NotLocked {
-                    store: leases.iter().map(|(k, _)| store_name(*k)).collect::<Vec<_>>().join(" and "),
+                    store: leases
+                        .iter()
+                        .map(|(k, _)| store_name(*k))
+                        .collect::<Vec<_>>()
+                        .join(" and "),
                 },
                 false => CliError::UnknownLease(id.clone()),
             });
         }
-        if let Some((_, alive)) = held.iter().find(|(_, l)| !self.force && l.holder.is_some() && l.being_renewed()) {
+        if let Some((_, alive)) = held
+            .iter()
+            .find(|(_, l)| !self.force && l.holder.is_some() && l.being_renewed())
+        {
             return Err(CliError::LeaseAlive {
                 id: id.clone(),
-                holder: alive.holder.as_ref().map(ToString::to_string).unwrap_or_default(),
+                holder: alive
+                    .holder
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
             });
         }
         if !self.yes {

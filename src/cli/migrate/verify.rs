@@ -16,7 +16,7 @@ use crate::render;
 /// schema with its pinned fingerprint, and checks that ledgers, files and lock file agree. Changes
 /// nothing. Exits with 6 when any check fails.
 #[derive(Debug, Args)]
-pub(super) struct Verify {
+pub(in crate::cli) struct Verify {
     /// How to print
     #[arg(long, default_value = "text")]
     format: Format,
@@ -27,12 +27,23 @@ impl Verify {
         let project = Project::load(globals)?;
         let checks = block_on(async {
             let observed = project.observe(Depth::Full).await?;
-            Ok(engine::verify(&project.stores, &project.catalog, &project.graph, &observed, &NoEvents).await?)
+            Ok(engine::verify(
+                &project.stores,
+                &project.catalog,
+                &project.graph,
+                &observed,
+                &NoEvents,
+            )
+            .await?)
         })?;
         output.print(|out, style| match self.format {
-            Format::Text => render::verification(out, style, &checks),
-            Format::Json => render::verification_json(out, &checks),
+            Format::Text => render::verify(out, style, &checks),
+            Format::Json => render::verify_json(out, &checks),
         })?;
-        Ok(if checks.iter().any(Check::failed) { Exit::Unverified } else { Exit::Done })
+        Ok(if checks.iter().any(Check::failed) {
+            Exit::Unverified
+        } else {
+            Exit::Done
+        })
     }
 }

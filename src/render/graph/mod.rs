@@ -1,6 +1,7 @@
 //! The DAG of migrations: as a text tree, DOT, Mermaid and SVG.
 
 mod dot;
+mod json;
 mod layout;
 mod mermaid;
 mod svg;
@@ -8,6 +9,7 @@ mod tree;
 mod view;
 
 pub use dot::graph_dot;
+pub use json::graph_json;
 pub use mermaid::graph_mermaid;
 pub use svg::graph_svg;
 pub use tree::graph_tree;

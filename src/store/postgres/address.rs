@@ -38,8 +38,13 @@ pub(super) struct Target {
 }
 
 /// Parameters of libpq that mean nothing to this client and do no harm.
-const WITHOUT_MEANING: [&str; 5] =
-    ["gssencmode", "sslcompression", "sslsni", "fallback_application_name", "client_encoding"];
+const WITHOUT_MEANING: [&str; 5] = [
+    "gssencmode",
+    "sslcompression",
+    "sslsni",
+    "fallback_application_name",
+    "client_encoding",
+];
 
 /// Takes an address apart. `env` reads the environment, for `PGPASSWORD`, `PGPASSFILE` and `HOME`.
 pub(super) fn target(
@@ -60,19 +65,28 @@ pub(super) fn target(
         Some("verify-ca") => TlsMode::ChainOnly,
         Some(_) => {
             return Err(StoreErrorKind::Tls {
-                reason: "sslmode must be disable, prefer, require, verify-ca or verify-full".to_owned(),
+                reason: "sslmode must be disable, prefer, require, verify-ca or verify-full"
+                    .to_owned(),
             });
         }
     };
     let path = |taken: &mut BTreeMap<&str, String>, key: &str, configured: &Option<PathBuf>| {
-        configured.clone().or_else(|| taken.remove(key).filter(|v| v != "system").map(PathBuf::from))
+        configured.clone().or_else(|| {
+            taken
+                .remove(key)
+                .filter(|v| v != "system")
+                .map(PathBuf::from)
+        })
     };
     let files = TlsFiles {
         ca: path(&mut taken, "sslrootcert", &files.ca),
         cert: path(&mut taken, "sslcert", &files.cert),
         key: path(&mut taken, "sslkey", &files.key),
     };
-    let on_sockets = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)))
+    let on_sockets = config
+        .get_hosts()
+        .iter()
+        .all(|host| !matches!(host, Host::Tcp(_)))
         && config.get_hostaddrs().is_empty();
     let tls = if on_sockets { TlsMode::Disable } else { tls };
     config.ssl_mode(match tls {
@@ -91,24 +105,40 @@ pub(super) fn target(
     {
         config.password(found);
     }
-    let database = config.get_dbname().or(config.get_user()).unwrap_or_default().to_owned();
+    let database = config
+        .get_dbname()
+        .or(config.get_user())
+        .unwrap_or_default()
+        .to_owned();
     let address = &endpoint.address;
     let mut shown = address.hosts.join(", ");
     if let Some(database) = &address.database {
         shown.push_str(&format!(", database {database}"));
     }
-    Ok(Target { config, tls, files, shown, database })
+    Ok(Target {
+        config,
+        tls,
+        files,
+        shown,
+        database,
+    })
 }
 
 /// The hosts of an address, each with its port; none where the driver does not understand it.
 pub(super) fn hosts(url: &str) -> Vec<String> {
-    let Ok(config) = take_out(url).0.parse::<Config>() else { return Vec::new() };
+    let Ok(config) = take_out(url).0.parse::<Config>() else {
+        return Vec::new();
+    };
     let ports = config.get_ports();
     let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-    let shown = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
-        Host::Tcp(name) => format!("{name}:{}", port(index)),
-        Host::Unix(path) => format!("{}:{}", path.display(), port(index)),
-    });
+    let shown = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(index, host)| match host {
+            Host::Tcp(name) => format!("{name}:{}", port(index)),
+            Host::Unix(path) => format!("{}:{}", path.display(), port(index)),
+        });
     shown.collect()
 }
 
@@ -134,12 +164,21 @@ fn take_out(address: &str) -> (String, BTreeMap<&'static str, String>) {
                 decoded.is_none_or(|(key, value)| keep(&key, &value))
             })
             .collect();
-        if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) }
+        if kept.is_empty() {
+            before.to_owned()
+        } else {
+            format!("{before}?{}", kept.join("&"))
+        }
     } else {
         keywords(address)
             .into_iter()
             .filter(|(key, value)| keep(key, value))
-            .map(|(key, value)| format!("{key}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")))
+            .map(|(key, value)| {
+                format!(
+                    "{key}='{}'",
+                    value.replace('\\', "\\\\").replace('\'', "\\'")
+                )
+            })
             .collect::<Vec<_>>()
             .join(" ")
     };
@@ -201,13 +240,28 @@ mod tests {
             ("?sslmode=prefer", TlsMode::Prefer, SslMode::Prefer),
             ("?sslmode=disable", TlsMode::Disable, SslMode::Disable),
             ("?sslmode=require", TlsMode::Full, SslMode::Require),
-            ("?connect_timeout=3&sslmode=verify-full", TlsMode::Full, SslMode::Require),
-            ("?sslmode=verify-ca&sslrootcert=%2Fca.pem", TlsMode::ChainOnly, SslMode::Require),
+            (
+                "?connect_timeout=3&sslmode=verify-full",
+                TlsMode::Full,
+                SslMode::Require,
+            ),
+            (
+                "?sslmode=verify-ca&sslrootcert=%2Fca.pem",
+                TlsMode::ChainOnly,
+                SslMode::Require,
+            ),
         ] {
             let target = read(&format!("postgres://u:p@db/app{query}")).unwrap();
-            assert_eq!((target.tls, target.config.get_ssl_mode()), (mode, driver), "{query}");
+            assert_eq!(
+                (target.tls, target.config.get_ssl_mode()),
+                (mode, driver),
+                "{query}"
+            );
         }
-        assert!(matches!(read("postgres://u@db/app?sslmode=loose"), Err(StoreErrorKind::Tls { .. })));
+        assert!(matches!(
+            read("postgres://u@db/app?sslmode=loose"),
+            Err(StoreErrorKind::Tls { .. })
+        ));
     }
 
     #[test]
@@ -217,7 +271,10 @@ mod tests {
         assert_eq!(target.files.ca, Some(PathBuf::from("/a b.pem")));
         assert_eq!(target.files.cert, Some(PathBuf::from("c.pem")));
         assert_eq!(target.files.key, Some(PathBuf::from("k.pem")));
-        let configured = TlsFiles { ca: Some("mine.pem".into()), ..TlsFiles::default() };
+        let configured = TlsFiles {
+            ca: Some("mine.pem".into()),
+            ..TlsFiles::default()
+        };
         let target = super::target(&endpoint(url), &configured, &|_| None).unwrap();
         assert_eq!(target.files.ca, Some(PathBuf::from("mine.pem")));
     }

@@ -50,7 +50,8 @@ impl PostgresStore {
         };
         self.check_before_cleanup(step, content).await?;
         let (done_before, started_at) = self.checkpoint(step, content, doing, run).await?;
-        self.write_checkpoint(step, content, doing, done_before, run).await?;
+        self.write_checkpoint(step, content, doing, done_before, run)
+            .await?;
         let of = content.statements.len();
         for (index, statement) in content.statements.iter().enumerate().skip(done_before) {
             run.events.emit(Event::StatementStarted {
@@ -61,8 +62,10 @@ impl PostgresStore {
             });
             // An earlier run may have been cut off between the statement and its checkpoint.
             let maybe_done = step.resumes && index == done_before;
-            self.run_until_done(step, content, statement, maybe_done, run).await?;
-            self.write_checkpoint(step, content, doing, index + 1, run).await?;
+            self.run_until_done(step, content, statement, maybe_done, run)
+                .await?;
+            self.write_checkpoint(step, content, doing, index + 1, run)
+                .await?;
         }
         let digest = run.plan.digest.hex();
         let author = self.author(run, &digest);
@@ -70,10 +73,22 @@ impl PostgresStore {
         let record = vec![
             history::SERIALISE.to_owned(),
             self.quoted(ledger::finished(step, &author))?,
-            self.quoted(history::append(step, &author, "done", detail.as_deref(), &started_at))?,
+            self.quoted(history::append(
+                step,
+                &author,
+                "done",
+                detail.as_deref(),
+                &started_at,
+            ))?,
         ];
-        let work = Work { step, statements: &[], limits: bookkeeping(), record };
-        self.carry_out(&work, run, |entry| is_outcome(step, entry, &digest)).await?;
+        let work = Work {
+            step,
+            statements: &[],
+            limits: bookkeeping(),
+            record,
+        };
+        self.carry_out(&work, run, |entry| is_outcome(step, entry, &digest))
+            .await?;
         Ok(Done {
             ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             changed: (of - done_before.min(of)) as u64,
@@ -97,9 +112,15 @@ impl PostgresStore {
             rfc3339("clock_timestamp()"),
             self.quoted(literal(&step.id.to_string()))?,
         );
-        let rows = session.rows(&sql).await.map_err(|e| session.error(reading, &e))?;
+        let rows = session
+            .rows(&sql)
+            .await
+            .map_err(|e| session.error(reading, &e))?;
         let column = |i: usize| rows.first().and_then(|row| row.get(i).cloned().flatten());
-        let now = format!("{}::timestamptz", self.quoted(literal(&column(0).unwrap_or_default()))?);
+        let now = format!(
+            "{}::timestamptz",
+            self.quoted(literal(&column(0).unwrap_or_default()))?
+        );
         let entry = self.entry(&session, &step.id).await?;
         if !entry.is_some_and(|e| e.status == LedgerStatus::Partial { doing }) {
             return Ok((0, now));
@@ -130,10 +151,18 @@ impl PostgresStore {
         let author = self.author(run, &digest);
         let partial = ledger::partial(step, doing, done, &content.checksum, &author);
         let record = vec![history::SERIALISE.to_owned(), self.quoted(partial)?];
-        let work = Work { step, statements: &[], limits: bookkeeping(), record };
+        let work = Work {
+            step,
+            statements: &[],
+            limits: bookkeeping(),
+            record,
+        };
         self.carry_out(&work, run, |entry| {
             entry.is_some_and(|e| {
-                e.plan == digest && e.checkpoint.as_ref().is_some_and(|c| c.statements_done == done)
+                e.plan == digest
+                    && e.checkpoint
+                        .as_ref()
+                        .is_some_and(|c| c.statements_done == done)
             })
         })
         .await
@@ -152,10 +181,16 @@ impl PostgresStore {
         loop {
             attempt += 1;
             let session = self.connect_directly().await?;
-            if self.clear_the_way(&session, step, statement, maybe_done, run).await? {
+            if self
+                .clear_the_way(&session, step, statement, maybe_done, run)
+                .await?
+            {
                 return Ok(());
             }
-            match self.run_alone(&session, step, content, statement, run).await? {
+            match self
+                .run_alone(&session, step, content, statement, run)
+                .await?
+            {
                 Alone::Done => return self.check_built(&session, step, statement).await,
                 Alone::Passing(reason) => self.wait_or_give_up(step, run, attempt, reason).await?,
             }
@@ -193,7 +228,9 @@ impl PostgresStore {
         let error = match (sent, met) {
             (Sent::Done, _) => return Ok(Alone::Done),
             (Sent::Cancelled, Some(Limit::Lock(ms))) => {
-                return Ok(Alone::Passing(format!("it waited {ms} ms for a lock (lock_timeout)")));
+                return Ok(Alone::Passing(format!(
+                    "it waited {ms} ms for a lock (lock_timeout)"
+                )));
             }
             (Sent::Cancelled, Some(Limit::Statement(ms))) => {
                 return Err(self.fail(StoreErrorKind::Server {
@@ -204,7 +241,9 @@ impl PostgresStore {
                     ),
                 }));
             }
-            (Sent::Cancelled | Sent::Unanswered, _) => return Err(self.fail(StoreErrorKind::Cancelled)),
+            (Sent::Cancelled | Sent::Unanswered, _) => {
+                return Err(self.fail(StoreErrorKind::Cancelled));
+            }
             (Sent::Failed(error), _) => error,
         };
         // The rules of `clear_the_way` tell what became of an index; of other statements nobody can.
@@ -216,7 +255,9 @@ impl PostgresStore {
             return Err(session.error(&format!("running {}", step.id), &error));
         }
         let position = match error.as_db_error().and_then(|db| db.position()) {
-            Some(tokio_postgres::error::ErrorPosition::Original(p)) => usize::try_from(*p).unwrap_or(0),
+            Some(tokio_postgres::error::ErrorPosition::Original(p)) => {
+                usize::try_from(*p).unwrap_or(0)
+            }
             _ => 0,
         };
         let line = line_at(statement, position.saturating_sub(mark.chars().count() + 1));
@@ -228,7 +269,9 @@ impl PostgresStore {
         loop {
             let token = run.lease.token();
             let check = self.quoted(lease::check(token))?;
-            let Err(error) = session.rows(&check).await else { return Ok(()) };
+            let Err(error) = session.rows(&check).await else {
+                return Ok(());
+            };
             if errors::private_code(&error) != Some(errors::private::LEASE_LOST) {
                 return Err(session.error("checking the lease", &error));
             }
@@ -286,5 +329,8 @@ impl PostgresStore {
 
 /// Limits of transactions that only keep the books.
 fn bookkeeping() -> Limits {
-    Limits { lock_ms: u64::try_from(LEASE_TTL.as_millis()).unwrap_or(u64::MAX), statement_ms: 0 }
+    Limits {
+        lock_ms: u64::try_from(LEASE_TTL.as_millis()).unwrap_or(u64::MAX),
+        statement_ms: 0,
+    }
 }

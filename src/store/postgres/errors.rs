@@ -25,14 +25,22 @@ pub(super) mod private {
 
 /// An error of the Postgres store.
 pub(super) fn at(address: &str, kind: StoreErrorKind) -> StoreError {
-    StoreError { store: StoreKind::Sql, address: address.to_owned(), kind }
+    StoreError {
+        store: StoreKind::Sql,
+        address: address.to_owned(),
+        kind,
+    }
 }
 
 /// Whether the same transaction may succeed if it is tried again.
 pub(super) fn is_passing(error: &Error) -> bool {
     error.code().is_some_and(|code| {
-        [&SqlState::LOCK_NOT_AVAILABLE, &SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE]
-            .contains(&code)
+        [
+            &SqlState::LOCK_NOT_AVAILABLE,
+            &SqlState::T_R_DEADLOCK_DETECTED,
+            &SqlState::T_R_SERIALIZATION_FAILURE,
+        ]
+        .contains(&code)
     })
 }
 
@@ -40,14 +48,20 @@ pub(super) fn is_passing(error: &Error) -> bool {
 pub(super) fn is_broken(error: &Error) -> bool {
     match error.as_db_error() {
         // An administrator, a crash or a time-out ends the session after such a message.
-        Some(db) => matches!(db.code().code(), "57P01" | "57P02" | "57P05" | "25P03" | "08006" | "08003"),
+        Some(db) => matches!(
+            db.code().code(),
+            "57P01" | "57P02" | "57P05" | "25P03" | "08006" | "08003"
+        ),
         None => error.is_closed() || io_error(error).is_some(),
     }
 }
 
 /// The private condition that was raised, if it is one of ours.
 pub(super) fn private_code(error: &Error) -> Option<&str> {
-    error.code().map(SqlState::code).filter(|code| code.starts_with("OP"))
+    error
+        .code()
+        .map(SqlState::code)
+        .filter(|code| code.starts_with("OP"))
 }
 
 /// Whether a cancel request, or `statement_timeout`, ended it.
@@ -84,7 +98,9 @@ fn causes(error: &Error) -> String {
 }
 
 fn io_error(error: &Error) -> Option<&std::io::Error> {
-    error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>())
+    error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
 }
 
 /// What an error means while a connection is made.
@@ -107,9 +123,14 @@ pub(super) fn while_connecting(error: &Error, database: &str) -> StoreErrorKind 
 /// What an error means once there is a connection. `doing` completes "while ...".
 pub(super) fn while_doing(error: &Error, doing: &str, database: &str) -> StoreErrorKind {
     match error.as_db_error() {
-        _ if is_broken(error) => StoreErrorKind::Disconnected { reason: words(error) },
+        _ if is_broken(error) => StoreErrorKind::Disconnected {
+            reason: words(error),
+        },
         Some(db) => from_server(db, doing, database),
-        None => StoreErrorKind::Server { doing: doing.to_owned(), reason: causes(error) },
+        None => StoreErrorKind::Server {
+            doing: doing.to_owned(),
+            reason: causes(error),
+        },
     }
 }
 
@@ -118,16 +139,20 @@ fn from_server(db: &DbError, doing: &str, database: &str) -> StoreErrorKind {
     let doing = doing.to_owned();
     match db.code().code() {
         "28P01" | "28000" => StoreErrorKind::Authentication { reason },
-        "3D000" => StoreErrorKind::NoDatabase { database: database.to_owned() },
+        "3D000" => StoreErrorKind::NoDatabase {
+            database: database.to_owned(),
+        },
         "42501" => StoreErrorKind::Permission { doing, reason },
         "25006" | "57P01" | "57P02" | "57P03" | "53300" => StoreErrorKind::NotReady { reason },
         "55P03" => StoreErrorKind::NotReady {
-            reason: format!("{reason}; another session changes the schema, and this read does not wait behind it"),
+            reason: format!(
+                "{reason}; another session changes the schema, and this read does not wait behind it"
+            ),
         },
         // pgbouncer has no codes of its own for these.
-        "08P01" if db.message().contains("no such database") => {
-            StoreErrorKind::NoDatabase { database: database.to_owned() }
-        }
+        "08P01" if db.message().contains("no such database") => StoreErrorKind::NoDatabase {
+            database: database.to_owned(),
+        },
         "08P01" if db.message().contains("auth") => StoreErrorKind::Authentication { reason },
         _ => StoreErrorKind::Server { doing, reason },
     }

@@ -11,12 +11,19 @@ use crate::store::StoreError;
 
 impl PostgresStore {
     pub(super) async fn estimate_step(&self, step: &Step) -> Result<StepEvidence, StoreError> {
-        let StepContent::Sql(content) = &step.content else { return Ok(StepEvidence::default()) };
-        let created: BTreeSet<&QualifiedName> = content.statements.iter().flat_map(|s| &s.creates).collect();
+        let StepContent::Sql(content) = &step.content else {
+            return Ok(StepEvidence::default());
+        };
+        let created: BTreeSet<&QualifiedName> =
+            content.statements.iter().flat_map(|s| &s.creates).collect();
         let touched: BTreeSet<&QualifiedName> = content
             .statements
             .iter()
-            .flat_map(|s| s.tables.iter().chain(s.risks.iter().filter_map(|r| r.table.as_ref())))
+            .flat_map(|s| {
+                s.tables
+                    .iter()
+                    .chain(s.risks.iter().filter_map(|r| r.table.as_ref()))
+            })
             .filter(|name| !created.contains(name))
             .collect();
         let sizes = self.sizes(&touched).await?;
@@ -43,9 +50,15 @@ impl PostgresStore {
             }
         }
         // Two spellings may name one table.
-        let tables: BTreeMap<String, TableSize> =
-            sizes.into_values().map(|size| (size.table.clone(), size)).collect();
-        Ok(StepEvidence { tables: tables.into_values().collect(), keys: None, warnings })
+        let tables: BTreeMap<String, TableSize> = sizes
+            .into_values()
+            .map(|size| (size.table.clone(), size))
+            .collect();
+        Ok(StepEvidence {
+            tables: tables.into_values().collect(),
+            keys: None,
+            warnings,
+        })
     }
 
     /// The sizes of those tables that exist.
@@ -58,7 +71,10 @@ impl PostgresStore {
         }
         let mut wanted = Vec::new();
         for (place, name) in tables.iter().enumerate() {
-            wanted.push(format!("({place}, to_regclass({})::oid)", self.quoted(literal(&name.quoted()))?));
+            wanted.push(format!(
+                "({place}, to_regclass({})::oid)",
+                self.quoted(literal(&name.quoted()))?
+            ));
         }
         let sql = format!(
             "with recursive wanted (place, oid) as (values {}), \
@@ -80,7 +96,10 @@ impl PostgresStore {
             wanted.join(", ")
         );
         let session = self.reading("reading table sizes").await?;
-        let rows = session.rows(&sql).await.map_err(|e| session.error("reading table sizes", &e))?;
+        let rows = session
+            .rows(&sql)
+            .await
+            .map_err(|e| session.error("reading table sizes", &e))?;
         session.roll_back().await;
         let names: Vec<&QualifiedName> = tables.iter().copied().collect();
         let sizes = rows.iter().filter_map(|row| {
@@ -103,7 +122,11 @@ fn describe(size: &TableSize) -> String {
         None => "never analysed".to_owned(),
         Some(rows) if rows < 10_000 => format!("about {rows} rows"),
         Some(rows) if rows < 1_000_000 => format!("about {} thousand rows", rows / 1_000),
-        Some(rows) => format!("about {}.{} million rows", rows / 1_000_000, rows % 1_000_000 / 100_000),
+        Some(rows) => format!(
+            "about {}.{} million rows",
+            rows / 1_000_000,
+            rows % 1_000_000 / 100_000
+        ),
     };
     let bytes = match size.bytes {
         bytes if bytes < 1 << 20 => format!("{} KiB", bytes >> 10),
@@ -125,7 +148,14 @@ mod tests {
             (Some(12_345), 5 << 20, "about 12 thousand rows, 5 MiB"),
             (Some(1_250_000), 3 << 29, "about 1.2 million rows, 1.5 GiB"),
         ] {
-            assert_eq!(describe(&TableSize { table: String::new(), rows, bytes }), words);
+            assert_eq!(
+                describe(&TableSize {
+                    table: String::new(),
+                    rows,
+                    bytes
+                }),
+                words
+            );
         }
     }
 }

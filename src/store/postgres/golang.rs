@@ -51,7 +51,10 @@ impl GolangTable {
              order by array_position(current_schemas(false), n.nspname) limit 1) as t on true",
             name = literal(name).map_err(nul)?,
         );
-        let rows = session.rows(&sql).await.map_err(|e| session.error("looking for golang-migrate's table", &e))?;
+        let rows = session
+            .rows(&sql)
+            .await
+            .map_err(|e| session.error("looking for golang-migrate's table", &e))?;
         let column = |i: usize| rows.first().and_then(|row| row.get(i).cloned().flatten());
         let database = column(0).unwrap_or_default();
         let current = column(1);
@@ -67,7 +70,10 @@ impl GolangTable {
         let keys = schemas
             .iter()
             .flat_map(|schema| {
-                [lock_key(schema, name, &database), lock_key(schema, name, &format!("/{database}"))]
+                [
+                    lock_key(schema, name, &database),
+                    lock_key(schema, name, &format!("/{database}")),
+                ]
             })
             .collect();
         Ok(Self {
@@ -81,11 +87,18 @@ impl GolangTable {
     }
 
     fn qualified(&self) -> Result<String, HoldsNul> {
-        Ok(format!("{}.{}", identifier(&self.schema)?, identifier(&self.name)?))
+        Ok(format!(
+            "{}.{}",
+            identifier(&self.schema)?,
+            identifier(&self.name)?
+        ))
     }
 
     /// Reads the row, for an observation.
-    pub(super) async fn read(&self, session: &Session) -> Result<Option<GolangMigrate>, StoreError> {
+    pub(super) async fn read(
+        &self,
+        session: &Session,
+    ) -> Result<Option<GolangMigrate>, StoreError> {
         if !self.exists {
             return Ok(None);
         }
@@ -94,13 +107,17 @@ impl GolangTable {
             .rows(&format!("select version, dirty from {table} limit 3"))
             .await
             .map_err(|e| session.error("reading golang-migrate's table", &e))?;
-        let odd = |reason: String| errors::at(session.shown(), StoreErrorKind::EarlierTool { reason });
+        let odd =
+            |reason: String| errors::at(session.shown(), StoreErrorKind::EarlierTool { reason });
         let row = match rows.as_slice() {
             [] => None,
             [row] => match row.as_slice() {
                 [Some(version), Some(dirty)] => Some(GolangVersion {
                     version: version.parse().map_err(|_| {
-                        odd(format!("{} holds version {version}, which is no migration", self.configured))
+                        odd(format!(
+                            "{} holds version {version}, which is no migration",
+                            self.configured
+                        ))
                     })?,
                     dirty: dirty == "t",
                 }),
@@ -113,7 +130,10 @@ impl GolangTable {
                 )));
             }
         };
-        Ok(Some(GolangMigrate { table: self.configured.clone(), row }))
+        Ok(Some(GolangMigrate {
+            table: self.configured.clone(),
+            row,
+        }))
     }
 
     /// Takes golang-migrate's lock shared, so that our own branches do not exclude one another, and reads
@@ -157,7 +177,9 @@ impl GolangTable {
         } else {
             String::new()
         };
-        do_block(&format!("declare n bigint; v bigint; d boolean; iv bigint; id boolean; begin {lock} {row} end"))
+        do_block(&format!(
+            "declare n bigint; v bigint; d boolean; iv bigint; id boolean; begin {lock} {row} end"
+        ))
     }
 
     /// Writes the row that the ledger implies, in golang-migrate's own form; creates its table.
@@ -180,7 +202,10 @@ impl GolangTable {
 }
 
 fn planned(plan: &Plan) -> Option<&Legacy> {
-    plan.decision.recorded.get(&StoreKind::Sql).map(|recorded| &recorded.legacy)
+    plan.decision
+        .recorded
+        .get(&StoreKind::Sql)
+        .map(|recorded| &recorded.legacy)
 }
 
 /// A query for the row that the ledger implies: the highest number whose numbered predecessors are all in
@@ -193,7 +218,11 @@ fn implied(plan: &Plan) -> Result<String, HoldsNul> {
     let mut rows = Vec::new();
     for (order, id) in plan.decision.numbered.iter().enumerate() {
         let claimed = planned(plan).is_some_and(|legacy| legacy.claims(id, None));
-        rows.push(format!("({order}, {}, {}::bigint, {claimed})", literal(&id.to_string())?, id.number()));
+        rows.push(format!(
+            "({order}, {}, {}::bigint, {claimed})",
+            literal(&id.to_string())?,
+            id.number()
+        ));
     }
     if rows.is_empty() {
         return Ok("select null::bigint as version, null::boolean as dirty".to_owned());
@@ -217,7 +246,10 @@ fn implied(plan: &Plan) -> Result<String, HoldsNul> {
 
 impl PostgresStore {
     /// golang-migrate's table, where the configuration names one.
-    pub(super) async fn golang(&self, session: &Session) -> Result<Option<GolangTable>, StoreError> {
+    pub(super) async fn golang(
+        &self,
+        session: &Session,
+    ) -> Result<Option<GolangTable>, StoreError> {
         match &self.golang_table {
             Some(name) => GolangTable::resolve(session, name).await.map(Some),
             None => Ok(None),
@@ -234,7 +266,10 @@ mod tests {
         // Computed by hand: crc32("public\0schema_migrations\0postgres") * salt mod 2^32.
         let crc = crc32fast::hash(b"public\0schema_migrations\0postgres");
         let expected = (u64::from(crc) * u64::from(SALT)) % (1 << 32);
-        assert_eq!(u64::from(lock_key("public", "schema_migrations", "postgres")), expected);
+        assert_eq!(
+            u64::from(lock_key("public", "schema_migrations", "postgres")),
+            expected
+        );
         assert_ne!(
             lock_key("public", "schema_migrations", "postgres"),
             lock_key("public", "schema_migrations", "/postgres")

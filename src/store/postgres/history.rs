@@ -57,8 +57,12 @@ pub(super) fn detail(step: &Step) -> Option<String> {
         Action::Adopt { proof } => Some(proof.clone()),
         Action::Revert { data_loss } => data_loss.as_ref().map(|lost| format!("lost: {lost}")),
         Action::AcceptEdit { recorded } => Some(format!("was {recorded}")),
-        Action::Resolve(Resolution::Applied) => Some("a person decided that it is in place".to_owned()),
-        Action::Resolve(Resolution::RolledBack) => Some("a person decided that nothing of it is in place".to_owned()),
+        Action::Resolve(Resolution::Applied) => {
+            Some("a person decided that it is in place".to_owned())
+        }
+        Action::Resolve(Resolution::RolledBack) => {
+            Some("a person decided that nothing of it is in place".to_owned())
+        }
         Action::Apply | Action::Cleanup => None,
     }
 }
@@ -77,7 +81,10 @@ pub(super) async fn read(session: &Session) -> Result<Vec<HistoryEntry>, StoreEr
         ended = rfc3339("ended_at"),
         hash = hash(),
     );
-    let rows = session.rows(&sql).await.map_err(|e| session.error("reading the history", &e))?;
+    let rows = session
+        .rows(&sql)
+        .await
+        .map_err(|e| session.error("reading the history", &e))?;
     rows.iter()
         .map(|row| {
             entry(row).ok_or_else(|| {

@@ -31,12 +31,16 @@ impl PostgresStore {
         maybe_done: bool,
         run: &Run<'_>,
     ) -> Result<bool, StoreError> {
-        let Some(what) = &statement.concurrent_index else { return Ok(false) };
+        let Some(what) = &statement.concurrent_index else {
+            return Ok(false);
+        };
         match what.action {
             IndexAction::Create => {
                 let mut told = false;
                 loop {
-                    let Some(index) = self.find(session, what).await? else { return Ok(false) };
+                    let Some(index) = self.find(session, what).await? else {
+                        return Ok(false);
+                    };
                     if index.valid {
                         return Ok(maybe_done);
                     }
@@ -46,8 +50,14 @@ impl PostgresStore {
                     }
                     if !told {
                         told = true;
-                        let message = format!("another session still builds index {}; waiting for it", index.name);
-                        run.events.emit(Event::Note { id: step.id.clone(), message });
+                        let message = format!(
+                            "another session still builds index {}; waiting for it",
+                            index.name
+                        );
+                        run.events.emit(Event::Note {
+                            id: step.id.clone(),
+                            message,
+                        });
                     }
                     tokio::select! {
                         () = tokio::time::sleep(LOOK) => {}
@@ -74,20 +84,29 @@ impl PostgresStore {
         step: &Step,
         statement: &PlannedStatement,
     ) -> Result<(), StoreError> {
-        let Some(what) = &statement.concurrent_index else { return Ok(()) };
+        let Some(what) = &statement.concurrent_index else {
+            return Ok(());
+        };
         if what.action == IndexAction::Drop {
             return Ok(());
         }
         match self.find(session, what).await? {
             Some(index) if !index.valid => Err(self.fail(StoreErrorKind::Server {
                 doing: format!("running {}", step.id),
-                reason: format!("{}: index {} is INVALID after its statement", step.id, index.name),
+                reason: format!(
+                    "{}: index {} is INVALID after its statement",
+                    step.id, index.name
+                ),
             })),
             _ => Ok(()),
         }
     }
 
-    async fn find(&self, session: &Session, what: &ConcurrentIndex) -> Result<Option<Found>, StoreError> {
+    async fn find(
+        &self,
+        session: &Session,
+        what: &ConcurrentIndex,
+    ) -> Result<Option<Found>, StoreError> {
         match self.quoted(named(what))? {
             Some(condition) => Ok(self.indexes(session, &condition).await?.into_iter().next()),
             None => Ok(None),
@@ -95,7 +114,11 @@ impl PostgresStore {
     }
 
     /// What a REINDEX left on the tables that it names: copies that are not valid.
-    async fn leftovers(&self, session: &Session, what: &ConcurrentIndex) -> Result<Vec<Found>, StoreError> {
+    async fn leftovers(
+        &self,
+        session: &Session,
+        what: &ConcurrentIndex,
+    ) -> Result<Vec<Found>, StoreError> {
         let table = match (&what.table, self.quoted(named(what))?) {
             (Some(table), _) => format!("to_regclass({})", self.quoted(literal(&table.quoted()))?),
             (None, Some(index)) => format!(
@@ -105,7 +128,9 @@ impl PostgresStore {
             ),
             (None, None) => return Ok(Vec::new()),
         };
-        let condition = format!("i.indrelid = {table} and not i.indisvalid and c.relname ~ '_cc(new|old)[0-9]*$'");
+        let condition = format!(
+            "i.indrelid = {table} and not i.indisvalid and c.relname ~ '_cc(new|old)[0-9]*$'"
+        );
         self.indexes(session, &condition).await
     }
 
@@ -115,11 +140,20 @@ impl PostgresStore {
              from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid \
              join pg_catalog.pg_namespace n on n.oid = c.relnamespace where {condition} order by 2"
         );
-        let rows = session.rows(&sql).await.map_err(|e| session.error("looking at indexes", &e))?;
-        let found = rows.into_iter().filter_map(|row| match <[_; 3]>::try_from(row) {
-            Ok([Some(oid), Some(name), Some(valid)]) => Some(Found { oid, name, valid: valid == "t" }),
-            _ => None,
-        });
+        let rows = session
+            .rows(&sql)
+            .await
+            .map_err(|e| session.error("looking at indexes", &e))?;
+        let found = rows
+            .into_iter()
+            .filter_map(|row| match <[_; 3]>::try_from(row) {
+                Ok([Some(oid), Some(name), Some(valid)]) => Some(Found {
+                    oid,
+                    name,
+                    valid: valid == "t",
+                }),
+                _ => None,
+            });
         Ok(found.collect())
     }
 
@@ -130,7 +164,10 @@ impl PostgresStore {
              where index_relid = {} and pid <> pg_backend_pid()",
             index.oid
         );
-        let rows = session.rows(&sql).await.map_err(|e| session.error("looking at indexes", &e))?;
+        let rows = session
+            .rows(&sql)
+            .await
+            .map_err(|e| session.error("looking at indexes", &e))?;
         Ok(!rows.is_empty())
     }
 
@@ -141,12 +178,20 @@ impl PostgresStore {
         index: &Found,
         run: &Run<'_>,
     ) -> Result<(), StoreError> {
-        let message = format!("dropping the INVALID index {} that an earlier try left", index.name);
-        run.events.emit(Event::Note { id: step.id.clone(), message });
+        let message = format!(
+            "dropping the INVALID index {} that an earlier try left",
+            index.name
+        );
+        run.events.emit(Event::Note {
+            id: step.id.clone(),
+            message,
+        });
         let sql = format!("drop index concurrently if exists {}", index.name);
         match session.send(&sql, run.cancel, |_| {}).await {
             Sent::Done => Ok(()),
-            Sent::Failed(error) => Err(session.error(&format!("dropping index {}", index.name), &error)),
+            Sent::Failed(error) => {
+                Err(session.error(&format!("dropping index {}", index.name), &error))
+            }
             Sent::Cancelled | Sent::Unanswered => Err(self.fail(StoreErrorKind::Cancelled)),
         }
     }
@@ -155,7 +200,9 @@ impl PostgresStore {
 /// The condition that picks the index of a statement; `None` for a REINDEX that names none. CREATE INDEX
 /// puts an index where its table is.
 fn named(what: &ConcurrentIndex) -> Result<Option<String>, HoldsNul> {
-    let Some(index) = &what.index else { return Ok(None) };
+    let Some(index) = &what.index else {
+        return Ok(None);
+    };
     let name = format!("c.relname = {}", literal(&index.name)?);
     Ok(Some(match (&index.schema, &what.table) {
         (Some(schema), _) => format!("{name} and n.nspname = {}", literal(schema)?),

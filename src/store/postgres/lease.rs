@@ -12,7 +12,10 @@ use crate::store::{Lease, StoreErrorKind};
 const TRIES: u32 = 5;
 
 fn expiry() -> String {
-    format!("clock_timestamp() + interval '{} milliseconds'", LEASE_TTL.as_millis())
+    format!(
+        "clock_timestamp() + interval '{} milliseconds'",
+        LEASE_TTL.as_millis()
+    )
 }
 
 /// What opens every transaction that writes: the token must be in the ledger and must not have expired.
@@ -58,7 +61,10 @@ pub(super) async fn read(session: &Session) -> Result<Option<LeaseInfo>, StoreEr
          (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint from outpost.lease",
         rfc3339("since")
     );
-    let rows = session.rows(&sql).await.map_err(|e| session.error("reading the lease", &e))?;
+    let rows = session
+        .rows(&sql)
+        .await
+        .map_err(|e| session.error("reading the lease", &e))?;
     rows.first()
         .map(|row| {
             info(row).ok_or_else(|| {
@@ -81,13 +87,20 @@ fn info(row: &Row) -> Option<LeaseInfo> {
 }
 
 impl PostgresStore {
-    pub(super) async fn acquire_lease(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {
+    pub(super) async fn acquire_lease(
+        &self,
+        id: &str,
+        holder: &Holder,
+    ) -> Result<Lease, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
             match self.try_acquire(id, holder).await {
                 // Asking again with the same id finds the lease that the lost answer was about.
-                Err(error) if tries < TRIES && matches!(error.kind, StoreErrorKind::Disconnected { .. }) => {
+                Err(error)
+                    if tries < TRIES
+                        && matches!(error.kind, StoreErrorKind::Disconnected { .. }) =>
+                {
                     self.pause(tries).await;
                 }
                 other => return other,
@@ -99,7 +112,10 @@ impl PostgresStore {
         let session = self.connect().await?;
         ledger::ensure(&session).await?;
         // Looked at first, so that nobody queues behind a run that goes on for hours.
-        if let Some(info) = read(&session).await?.filter(|info| !info.expired() && info.id != id) {
+        if let Some(info) = read(&session)
+            .await?
+            .filter(|info| !info.expired() && info.id != id)
+        {
             return Err(self.fail(StoreErrorKind::LeaseHeld(Box::new(info))));
         }
         let server = |reason: String| {
@@ -126,11 +142,16 @@ impl PostgresStore {
                 return Err(session.error("taking the lease", &error));
             }
         };
-        match rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok()) {
+        match rows
+            .first()
+            .and_then(|row| row.first()?.as_ref()?.parse().ok())
+        {
             Some(token) => Ok(Lease::new(id.to_owned(), holder.clone(), token)),
             None => match read(&session).await? {
                 Some(info) => Err(self.fail(StoreErrorKind::LeaseHeld(Box::new(info)))),
-                None => Err(server("it was released at the same moment; try again".to_owned())),
+                None => Err(server(
+                    "it was released at the same moment; try again".to_owned(),
+                )),
             },
         }
     }
@@ -138,7 +159,10 @@ impl PostgresStore {
     pub(super) async fn renew_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         // By id: the token may be rising at this moment, and an id belongs to one run for ever. An
         // expired lease that nobody took is still ours.
-        let sql = format!("update outpost.lease set expires_at = {} where id = $id returning 1", expiry());
+        let sql = format!(
+            "update outpost.lease set expires_at = {} where id = $id returning 1",
+            expiry()
+        );
         match self.by_id(&sql, &lease.id, "renewing the lease").await? {
             true => Ok(()),
             false => Err(self.fail(StoreErrorKind::LeaseLost)),
@@ -147,7 +171,9 @@ impl PostgresStore {
 
     pub(super) async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         let sql = "delete from outpost.lease where id = $id returning 1";
-        self.by_id(sql, &lease.id, "releasing the lease").await.map(drop)
+        self.by_id(sql, &lease.id, "releasing the lease")
+            .await
+            .map(drop)
     }
 
     pub(super) async fn break_lease_of(&self, id: &str) -> Result<(), StoreError> {
@@ -175,7 +201,11 @@ impl PostgresStore {
 
     /// Raises our own token. This waits for a transaction that still holds the old one on its way to its
     /// commit, and keeps one that comes later from committing.
-    pub(super) async fn raise_token(&self, session: &Session, lease: &Lease) -> Result<(), StoreError> {
+    pub(super) async fn raise_token(
+        &self,
+        session: &Session,
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
         let _one_at_a_time = self.raising.lock().await;
         let sql = format!(
             "update outpost.lease set token = nextval('outpost.token'), expires_at = {} \
@@ -187,7 +217,10 @@ impl PostgresStore {
             .rows(&sql.replace("$id", &id))
             .await
             .map_err(|e| session.error("raising the lease's token", &e))?;
-        match rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok()) {
+        match rows
+            .first()
+            .and_then(|row| row.first()?.as_ref()?.parse().ok())
+        {
             Some(token) => {
                 lease.raise(token);
                 Ok(())

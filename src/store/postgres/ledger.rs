@@ -35,8 +35,12 @@ pub(super) async fn identity(session: &Session) -> Result<Option<String>, StoreE
     if session.rows(probe).await.map_err(failed)?.is_empty() {
         return Ok(None);
     }
-    let rows = session.rows("select format, uuid from outpost.ledger").await.map_err(failed)?;
-    let unreadable = |reason: String| errors::at(session.shown(), StoreErrorKind::Ledger { reason });
+    let rows = session
+        .rows("select format, uuid from outpost.ledger")
+        .await
+        .map_err(failed)?;
+    let unreadable =
+        |reason: String| errors::at(session.shown(), StoreErrorKind::Ledger { reason });
     match rows.first().map(Vec::as_slice) {
         Some([Some(format), Some(uuid)]) if format == FORMAT => Ok(Some(uuid.clone())),
         Some([Some(format), _]) => Err(unreadable(format!(
@@ -58,12 +62,18 @@ pub(super) async fn ensure(session: &Session) -> Result<(), StoreError> {
             .rows("select 1 from pg_catalog.pg_namespace where nspname = 'outpost'")
             .await
             .map_err(|e| session.error("reading the catalog", &e))?;
-        let create_schema = if schema.is_empty() { "create schema if not exists outpost;" } else { "" };
+        let create_schema = if schema.is_empty() {
+            "create schema if not exists outpost;"
+        } else {
+            ""
+        };
         let sql = format!(
             "begin isolation level read committed; set local lock_timeout = '10s'; \
              set local client_min_messages = 'warning'; {create_schema}\n{CREATE}\ncommit"
         );
-        let Err(error) = session.rows(&sql).await else { return Ok(()) };
+        let Err(error) = session.rows(&sql).await else {
+            return Ok(());
+        };
         session.roll_back().await;
         tries += 1;
         if tries == TRIES || !lost_race(&error) {
@@ -75,9 +85,13 @@ pub(super) async fn ensure(session: &Session) -> Result<(), StoreError> {
 /// Somebody else created the same thing at the same moment: IF NOT EXISTS does not cover that.
 fn lost_race(error: &tokio_postgres::Error) -> bool {
     let code = error.code().map(tokio_postgres::error::SqlState::code);
-    let raced = ["23505", "42P06", "42P07", "42710", "42723", "40P01", "40001", "55P03"];
+    let raced = [
+        "23505", "42P06", "42P07", "42710", "42723", "40P01", "40001", "55P03",
+    ];
     code.is_some_and(|code| raced.contains(&code))
-        || error.as_db_error().is_some_and(|db| db.message().contains("tuple concurrently"))
+        || error
+            .as_db_error()
+            .is_some_and(|db| db.message().contains("tuple concurrently"))
 }
 
 /// What the ledger says, in a transaction that the caller has begun.
@@ -97,7 +111,10 @@ pub(super) async fn entries(
         "select id, status, how, cleaned, doing, reason, checksum, plan, {at}, actor, statements_done, down \
          from outpost.migration {filter} order by id"
     );
-    let rows = session.rows(&sql).await.map_err(|e| session.error("reading the ledger", &e))?;
+    let rows = session
+        .rows(&sql)
+        .await
+        .map_err(|e| session.error("reading the ledger", &e))?;
     rows.iter()
         .map(|row| {
             read_entry(row)
@@ -108,10 +125,15 @@ pub(super) async fn entries(
 
 fn read_entry(row: &Row) -> Result<(MigrationId, LedgerEntry), String> {
     let text = |column: usize| row.get(column).cloned().flatten();
-    let needed = |column: usize| text(column).ok_or_else(|| "a column of outpost.migration is null".to_owned());
+    let needed = |column: usize| {
+        text(column).ok_or_else(|| "a column of outpost.migration is null".to_owned())
+    };
     let id: MigrationId = needed(0)?.parse().map_err(|e| format!("{e}"))?;
     let odd = |what: &str, value: Option<String>| {
-        format!("{id}: {what} {} is unknown", value.as_deref().unwrap_or("null"))
+        format!(
+            "{id}: {what} {} is unknown",
+            value.as_deref().unwrap_or("null")
+        )
     };
     let status = match needed(1)?.as_str() {
         "applied" => LedgerStatus::Applied {
@@ -123,7 +145,9 @@ fn read_entry(row: &Row) -> Result<(MigrationId, LedgerEntry), String> {
             },
             cleaned: text(3).as_deref() == Some("t"),
         },
-        "skipped" => LedgerStatus::Skipped { reason: text(5).unwrap_or_default() },
+        "skipped" => LedgerStatus::Skipped {
+            reason: text(5).unwrap_or_default(),
+        },
         "partial" => LedgerStatus::Partial {
             doing: match text(4).as_deref() {
                 Some("apply") => Doing::Apply,
@@ -138,7 +162,9 @@ fn read_entry(row: &Row) -> Result<(MigrationId, LedgerEntry), String> {
     let checksum = Checksum::parse(&needed(6)?).map_err(|e| format!("{id}: {e}"))?;
     let checkpoint = match (&status, text(10)) {
         (LedgerStatus::Partial { .. }, Some(done)) => Some(Checkpoint {
-            statements_done: done.parse().map_err(|_| odd("statements_done", Some(done)))?,
+            statements_done: done
+                .parse()
+                .map_err(|_| odd("statements_done", Some(done)))?,
             ..Checkpoint::default()
         }),
         _ => None,
@@ -167,28 +193,39 @@ pub(super) fn finished(step: &Step, author: &Author<'_>) -> Result<String, Holds
     let mut row = Entry::new(step, author)?;
     match &step.action {
         Action::Apply => {
-            row.set("status", "'applied'").set("how", "'run'").set("cleaned", "false");
+            row.set("status", "'applied'")
+                .set("how", "'run'")
+                .set("cleaned", "false");
             row.set("down", &nullable(down(step))?);
         }
         Action::Adopt { .. } => {
-            row.set("status", "'applied'").set("how", "'adopted'").set("cleaned", "false");
+            row.set("status", "'applied'")
+                .set("how", "'adopted'")
+                .set("cleaned", "false");
         }
         Action::Resolve(Resolution::Applied) => {
-            row.set("status", "'applied'").set("how", "'resolved'").set("cleaned", "false");
+            row.set("status", "'applied'")
+                .set("how", "'resolved'")
+                .set("cleaned", "false");
         }
         Action::Cleanup => {
-            row.set("status", "'applied'").set("cleaned", "true").keep("checksum");
+            row.set("status", "'applied'")
+                .set("cleaned", "true")
+                .keep("checksum");
             row.insert_only("how", "'run'");
         }
         Action::Skip { reason } => {
-            row.set("status", "'skipped'").set("reason", &literal(reason)?);
+            row.set("status", "'skipped'")
+                .set("reason", &literal(reason)?);
         }
         Action::Revert { .. } | Action::Resolve(Resolution::RolledBack) => {
             row.set("status", "'reverted'");
         }
         Action::AcceptEdit { .. } => return accepted_edit(step, author),
     }
-    row.set("doing", "null").set("statements_done", "null").set("content", "null");
+    row.set("doing", "null")
+        .set("statements_done", "null")
+        .set("content", "null");
     Ok(row.upsert())
 }
 
@@ -258,7 +295,10 @@ impl Entry {
             ("actor", literal(author.user)?),
             ("at", "clock_timestamp()".to_owned()),
         ];
-        Ok(Self { columns, kept: vec!["id"] })
+        Ok(Self {
+            columns,
+            kept: vec!["id"],
+        })
     }
 
     fn set(&mut self, column: &'static str, value: &str) -> &mut Self {
@@ -278,7 +318,11 @@ impl Entry {
 
     fn upsert(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
-        let values: Vec<&str> = self.columns.iter().map(|(_, value)| value.as_str()).collect();
+        let values: Vec<&str> = self
+            .columns
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
         let updates: Vec<String> = names
             .iter()
             .filter(|name| !self.kept.contains(name))
@@ -295,7 +339,11 @@ impl Entry {
 
 impl PostgresStore {
     /// The ledger's entry of one migration, read in a transaction of its own.
-    pub(super) async fn entry(&self, session: &Session, id: &MigrationId) -> Result<Option<LedgerEntry>, StoreError> {
+    pub(super) async fn entry(
+        &self,
+        session: &Session,
+        id: &MigrationId,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
         Ok(entries(session, Some(id)).await?.remove(id))
     }
 }

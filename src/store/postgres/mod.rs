@@ -65,7 +65,9 @@ pub struct PostgresStore {
 impl std::fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The targets hold passwords.
-        f.debug_struct("PostgresStore").field("address", &self.shown).finish_non_exhaustive()
+        f.debug_struct("PostgresStore")
+            .field("address", &self.shown)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +93,11 @@ impl PostgresStore {
             key: below(&config.tls.key),
         };
         let target = read(&config.endpoint, &files)?;
-        let direct = config.direct.as_ref().map(|direct| read(direct, &files)).transpose()?;
+        let direct = config
+            .direct
+            .as_ref()
+            .map(|direct| read(direct, &files))
+            .transpose()?;
         Ok(Self::from_targets(target, direct, golang_table))
     }
 
@@ -106,8 +112,15 @@ impl PostgresStore {
             database: None,
             user: None,
         };
-        let endpoint = Endpoint { url: Secret::new(url), address };
-        Ok(Self::from_targets(read(&endpoint, &TlsFiles::default())?, None, None))
+        let endpoint = Endpoint {
+            url: Secret::new(url),
+            address,
+        };
+        Ok(Self::from_targets(
+            read(&endpoint, &TlsFiles::default())?,
+            None,
+            None,
+        ))
     }
 
     fn from_targets(target: Target, direct: Option<Target>, golang_table: Option<String>) -> Self {
@@ -149,7 +162,10 @@ impl PostgresStore {
     async fn reading(&self, doing: &str) -> Result<Session, StoreError> {
         let session = self.connect().await?;
         let begin = format!("begin isolation level repeatable read read only; {READ_LOCK_TIMEOUT}");
-        session.rows(&begin).await.map_err(|e| session.error(doing, &e))?;
+        session
+            .rows(&begin)
+            .await
+            .map_err(|e| session.error(doing, &e))?;
         Ok(session)
     }
 }
@@ -174,7 +190,11 @@ impl Store for PostgresStore {
         self.observe_all(what).await
     }
 
-    async fn verify(&self, migration: &Migration, _: &dyn Events) -> Result<Verification, StoreError> {
+    async fn verify(
+        &self,
+        migration: &Migration,
+        _: &dyn Events,
+    ) -> Result<Verification, StoreError> {
         self.verify_migration(migration).await
     }
 
@@ -210,12 +230,19 @@ impl Store for PostgresStore {
 
     async fn run(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
         match &step.content {
-            StepContent::Sql(content) if !content.transaction => self.run_by_statement(step, content, run).await,
+            StepContent::Sql(content) if !content.transaction => {
+                self.run_by_statement(step, content, run).await
+            }
             _ => self.run_in_transaction(step, run).await,
         }
     }
 
-    async fn record_failure(&self, step: &Step, run: &Run<'_>, error: &StoreError) -> Result<(), StoreError> {
+    async fn record_failure(
+        &self,
+        step: &Step,
+        run: &Run<'_>,
+        error: &StoreError,
+    ) -> Result<(), StoreError> {
         self.write_failure(step, run, error).await
     }
 

@@ -19,7 +19,7 @@ columns as (
     'type', format_type(a.atttypid, a.atttypmod),
     'not_null', a.attnotnull,
     'default', case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,
-    'generated', case when a.attgenerated <> '' then a.attgenerated || ' ' || pg_get_expr(d.adbin, d.adrelid) end,
+    'generated', case when a.attgenerated <> '' then a.attgenerated::text || ' ' || pg_get_expr(d.adbin, d.adrelid) end,
     'identity', nullif(a.attidentity::text, ''),
     'collation', case when a.attcollation <> t.typcollation then
       (select format('%I.%I', n.nspname, o.collname) from pg_collation o
@@ -104,7 +104,7 @@ where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c')
   and not exists (select from member m where m.classid = 'pg_type'::regclass and m.objid = t.oid)
 
 union all
-select 'trigger ' || r.name || '.' || quote_ident(t.tgname), pg_get_triggerdef(t.oid) || ' ' || t.tgenabled,
+select 'trigger ' || r.name || '.' || quote_ident(t.tgname), pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text,
   r.relispartition
 from pg_trigger t join relation r on r.oid = t.tgrelid where not t.tgisinternal
 

@@ -14,7 +14,10 @@ impl PostgresStore {
         let session = self.reading("reading the ledger").await?;
         let uuid = ledger::identity(&session).await?;
         let (ledger, lease) = match &uuid {
-            Some(_) => (ledger::entries(&session, None).await?, lease::read(&session).await?),
+            Some(_) => (
+                ledger::entries(&session, None).await?,
+                lease::read(&session).await?,
+            ),
             None => (BTreeMap::new(), None),
         };
         let golang = self.golang(&session).await?;
@@ -31,7 +34,10 @@ impl PostgresStore {
         Ok(StoreState {
             identity,
             ledger,
-            legacy: Legacy { golang_migrate, ..Legacy::default() },
+            legacy: Legacy {
+                golang_migrate,
+                ..Legacy::default()
+            },
             schema,
             lease,
             proofs: BTreeMap::new(),
@@ -53,7 +59,11 @@ async fn identity(session: &Session, ledger: Option<String>) -> Result<StoreIden
     } else {
         None
     };
-    Ok(StoreIdentity::Postgres { system_identifier, database: column(0).unwrap_or_default(), ledger })
+    Ok(StoreIdentity::Postgres {
+        system_identifier,
+        database: column(0).unwrap_or_default(),
+        ledger,
+    })
 }
 
 /// Every object of the schema. `without` is the oid of golang-migrate's table, which is no part of it.
@@ -62,7 +72,10 @@ async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObj
         "set local search_path = pg_catalog;\n{}",
         OBJECTS.replace("$golang", without.as_deref().unwrap_or("0"))
     );
-    let rows = session.rows(&sql).await.map_err(|e| session.error("reading the schema", &e))?;
+    let rows = session
+        .rows(&sql)
+        .await
+        .map_err(|e| session.error("reading the schema", &e))?;
     let mut definitions = BTreeMap::new();
     let mut partitions = BTreeSet::new();
     for row in rows {
@@ -77,6 +90,15 @@ async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObj
         .rows("select current_setting('server_version_num')::int / 10000")
         .await
         .map_err(|e| session.error("reading the server's version", &e))?;
-    let server_major = version.into_iter().flatten().next().flatten().and_then(|v| v.parse().ok());
-    Ok(SchemaObjects { definitions, partitions, server_major })
+    let server_major = version
+        .into_iter()
+        .flatten()
+        .next()
+        .flatten()
+        .and_then(|v| v.parse().ok());
+    Ok(SchemaObjects {
+        definitions,
+        partitions,
+        server_major,
+    })
 }

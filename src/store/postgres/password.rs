@@ -29,7 +29,12 @@ pub(super) fn find(
         Some(Host::Tcp(host)) => host.clone(),
         _ => "localhost".to_owned(),
     };
-    let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
+    let port = config
+        .get_ports()
+        .first()
+        .copied()
+        .unwrap_or(5432)
+        .to_string();
     let user = config.get_user().unwrap_or_default();
     let database = config.get_dbname().unwrap_or(user);
     lookup(&text, [&host, &port, database, user])
@@ -37,13 +42,18 @@ pub(super) fn find(
 
 /// The password of the first line that fits host, port, database and user.
 fn lookup(text: &str, wanted: [&str; 4]) -> Option<String> {
-    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let fields = fields(line);
-        let (password, fields) = fields.split_last()?;
-        let fits = fields.len() == 4
-            && fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-        fits.then(|| password.clone())
-    })
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .find_map(|line| {
+            let fields = fields(line);
+            let (password, fields) = fields.split_last()?;
+            let fits = fields.len() == 4
+                && fields
+                    .iter()
+                    .zip(wanted)
+                    .all(|(field, wanted)| field == "*" || field == wanted);
+            fits.then(|| password.clone())
+        })
 }
 
 /// Five fields between colons; a backslash takes the meaning from a colon or backslash.
@@ -54,7 +64,11 @@ fn fields(line: &str) -> Vec<String> {
         if c == ':' && fields.len() < 5 {
             fields.push(String::new());
         } else if let Some(field) = fields.last_mut() {
-            field.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+            field.push(if c == '\\' {
+                chars.next().unwrap_or(c)
+            } else {
+                c
+            });
         }
     }
     fields
@@ -67,8 +81,14 @@ mod tests {
     #[test]
     fn the_first_line_that_fits_has_the_password() {
         let text = "# comment\nother:*:*:*:no\ndb:5432:app:u:a\\:b\\\\c\n*:*:*:*:last";
-        assert_eq!(lookup(text, ["db", "5432", "app", "u"]).as_deref(), Some("a:b\\c"));
-        assert_eq!(lookup(text, ["db", "5433", "app", "u"]).as_deref(), Some("last"));
+        assert_eq!(
+            lookup(text, ["db", "5432", "app", "u"]).as_deref(),
+            Some("a:b\\c")
+        );
+        assert_eq!(
+            lookup(text, ["db", "5433", "app", "u"]).as_deref(),
+            Some("last")
+        );
         assert_eq!(lookup("db:5432:app:u", ["db", "5432", "app", "u"]), None);
         assert_eq!(lookup("", ["db", "5432", "app", "u"]), None);
     }
@@ -76,7 +96,10 @@ mod tests {
     #[test]
     fn the_environment_comes_before_the_file() {
         let env = |name: &str| (name == "PGPASSWORD").then(|| "from env".to_owned());
-        assert_eq!(find(&Config::new(), None, &env).as_deref(), Some("from env"));
+        assert_eq!(
+            find(&Config::new(), None, &env).as_deref(),
+            Some("from env")
+        );
         assert_eq!(find(&Config::new(), None, &|_| None), None);
     }
 }

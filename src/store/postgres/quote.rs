@@ -12,7 +12,10 @@ pub(super) struct HoldsNul;
 
 impl HoldsNul {
     pub(super) fn at(self, address: &str) -> StoreError {
-        let kind = StoreErrorKind::Server { doing: "writing a value".to_owned(), reason: self.to_string() };
+        let kind = StoreErrorKind::Server {
+            doing: "writing a value".to_owned(),
+            reason: self.to_string(),
+        };
         super::errors::at(address, kind)
     }
 }
@@ -23,7 +26,10 @@ pub(super) fn literal(text: &str) -> Result<String, HoldsNul> {
     if text.contains('\0') {
         return Err(HoldsNul);
     }
-    Ok(format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")))
+    Ok(format!(
+        "E'{}'",
+        text.replace('\\', "\\\\").replace('\'', "''")
+    ))
 }
 
 /// A string literal, or `null`.

@@ -36,7 +36,10 @@ impl Progress {
     /// Looks at a row of the answer.
     pub(super) fn see(&mut self, row: &Row) {
         let marker = format!("{}:{}", self.nonce, self.passed);
-        if row.first().is_some_and(|value| value.as_deref() == Some(marker.as_str())) {
+        if row
+            .first()
+            .is_some_and(|value| value.as_deref() == Some(marker.as_str()))
+        {
             self.passed += 1;
         }
     }
@@ -86,7 +89,11 @@ impl<'a> Script<'a> {
             self.push(&statement.text);
             let end = self.chars;
             self.push("\n;\n");
-            self.statements.push(Placed { statement, start, end });
+            self.statements.push(Placed {
+                statement,
+                start,
+                end,
+            });
             self.mark();
         }
         self.push("set constraints all immediate;\n");
@@ -98,15 +105,28 @@ impl<'a> Script<'a> {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        Progress { nonce: self.nonce.clone(), passed: 0 }
+        Progress {
+            nonce: self.nonce.clone(),
+            passed: 0,
+        }
     }
 
     /// The statement and line of an error: by the position that the server names (in characters, from 1),
     /// else by how far it came. `None` for a command of ours.
-    pub(super) fn locate(&self, position: Option<u32>, passed: usize) -> Option<(&'a PlannedStatement, u32)> {
+    pub(super) fn locate(
+        &self,
+        position: Option<u32>,
+        passed: usize,
+    ) -> Option<(&'a PlannedStatement, u32)> {
         if let Some(at) = position.and_then(|p| usize::try_from(p).ok()?.checked_sub(1)) {
-            let placed = self.statements.iter().find(|s| (s.start..=s.end).contains(&at))?;
-            return Some((placed.statement, line_at(placed.statement, at - placed.start)));
+            let placed = self
+                .statements
+                .iter()
+                .find(|s| (s.start..=s.end).contains(&at))?;
+            return Some((
+                placed.statement,
+                line_at(placed.statement, at - placed.start),
+            ));
         }
         // The first marker answers for our own commands, the one after the last statement for deferred
         // constraints, which no statement can be named for.
@@ -118,7 +138,12 @@ impl<'a> Script<'a> {
 
 /// The line of the file on which the character `offset` (from 0) of a statement stands.
 pub(super) fn line_at(statement: &PlannedStatement, offset: usize) -> u32 {
-    let lines = statement.text.chars().take(offset).filter(|c| *c == '\n').count();
+    let lines = statement
+        .text
+        .chars()
+        .take(offset)
+        .filter(|c| *c == '\n')
+        .count();
     statement.line + u32::try_from(lines).unwrap_or(0)
 }
 
@@ -150,7 +175,10 @@ mod tests {
 
     #[test]
     fn an_error_is_located_by_its_position_in_characters() {
-        let statements = [statement("select 'é'", 3), statement("select 1,\n  nope", 7)];
+        let statements = [
+            statement("select 'é'", 3),
+            statement("select 1,\n  nope", 7),
+        ];
         let mut script = Script::new();
         script.command("begin");
         script.statements(&statements);

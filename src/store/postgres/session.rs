@@ -58,12 +58,20 @@ impl Session {
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(Self { client, tls, shown: target.shown.clone(), database: target.database.clone() })
+        Ok(Self {
+            client,
+            tls,
+            shown: target.shown.clone(),
+            database: target.database.clone(),
+        })
     }
 
     /// Names an error of this connection. `doing` completes "while ...".
     pub(super) fn error(&self, doing: &str, error: &Error) -> StoreError {
-        errors::at(&self.shown, errors::while_doing(error, doing, &self.database))
+        errors::at(
+            &self.shown,
+            errors::while_doing(error, doing, &self.database),
+        )
     }
 
     /// Where it goes, for messages.
@@ -78,7 +86,11 @@ impl Session {
         for message in self.client.simple_query(sql).await? {
             match message {
                 SimpleQueryMessage::Row(row) => {
-                    rows.push((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
+                    rows.push(
+                        (0..row.len())
+                            .map(|i| row.get(i).map(str::to_owned))
+                            .collect(),
+                    );
                 }
                 SimpleQueryMessage::CommandComplete(_) => sets.push(std::mem::take(&mut rows)),
                 _ => {}
@@ -113,7 +125,9 @@ impl Session {
                 None => return Sent::Done,
                 Some(Err(error)) => return Sent::Failed(error),
                 Some(Ok(SimpleQueryMessage::Row(row))) => {
-                    see((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
+                    see((0..row.len())
+                        .map(|i| row.get(i).map(str::to_owned))
+                        .collect());
                 }
                 Some(Ok(_)) => {}
             }
@@ -132,13 +146,19 @@ impl Session {
                 }
             }
         };
-        tokio::time::timeout(CANCEL_PATIENCE, ending).await.unwrap_or(Sent::Unanswered)
+        tokio::time::timeout(CANCEL_PATIENCE, ending)
+            .await
+            .unwrap_or(Sent::Unanswered)
     }
 
     /// Asks the server to cancel what runs, and waits a moment.
     async fn keep_cancelling(&self) {
         // A request that does not arrive is repeated like one that comes too early.
-        let _ = self.client.cancel_token().cancel_query(self.tls.clone()).await;
+        let _ = self
+            .client
+            .cancel_token()
+            .cancel_query(self.tls.clone())
+            .await;
         tokio::time::sleep(CANCEL_AGAIN).await;
     }
 

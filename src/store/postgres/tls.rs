@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -20,23 +22,33 @@ use crate::model::config::TlsFiles;
 /// What is wrong with a file, in words.
 pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = if mode == TlsMode::Disable { RootCertStore::empty() } else { roots(files.ca.as_deref())? };
+    let roots = if mode == TlsMode::Disable {
+        RootCertStore::empty()
+    } else {
+        roots(files.ca.as_deref())?
+    };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?;
     let verified = if mode == TlsMode::ChainOnly {
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|e| e.to_string())?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName { inner, provider }))
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|e| e.to_string())?;
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyName { inner, provider }))
     } else {
         builder.with_root_certificates(roots)
     };
     let config = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => {
             let chain = certificates(cert)?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
-            verified.with_client_auth_cert(chain, key).map_err(|e| format!("{}: {e}", cert.display()))?
+            let key =
+                PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
+            verified
+                .with_client_auth_cert(chain, key)
+                .map_err(|e| format!("{}: {e}", cert.display()))?
         }
         (None, None) => verified.with_no_client_auth(),
         _ => return Err("sslcert and sslkey are given together or not at all".to_owned()),
@@ -49,7 +61,9 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     match file {
         Some(file) => {
             for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|e| format!("{}: {e}", file.display()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|e| format!("{}: {e}", file.display()))?;
             }
             if roots.is_empty() {
                 return Err(format!("{} holds no certificate", file.display()));
@@ -86,7 +100,13 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         // The name is looked at last, so this error means that all else holds.
-        match self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match self.inner.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        ) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -115,6 +135,8 @@ impl ServerCertVerifier for AnyName {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -50,7 +50,11 @@ enum Try {
 
 impl PostgresStore {
     /// Runs a step whose statements share a transaction with its record, or that has none.
-    pub(super) async fn run_in_transaction(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
+    pub(super) async fn run_in_transaction(
+        &self,
+        step: &Step,
+        run: &Run<'_>,
+    ) -> Result<Done, StoreError> {
         let begun = Instant::now();
         let (statements, limits) = match &step.content {
             StepContent::Sql(content) => {
@@ -63,7 +67,13 @@ impl PostgresStore {
             }
             StepContent::Redis(_) | StepContent::Record => {
                 let lock_ms = u64::try_from(LEASE_TTL.as_millis()).unwrap_or(u64::MAX);
-                (&[][..], Limits { lock_ms, statement_ms: 0 })
+                (
+                    &[][..],
+                    Limits {
+                        lock_ms,
+                        statement_ms: 0,
+                    },
+                )
             }
         };
         let digest = run.plan.digest.hex();
@@ -71,10 +81,22 @@ impl PostgresStore {
         let record = vec![
             history::SERIALISE.to_owned(),
             self.quoted(ledger::finished(step, &author))?,
-            self.quoted(history::append(step, &author, "done", history::detail(step).as_deref(), "now()"))?,
+            self.quoted(history::append(
+                step,
+                &author,
+                "done",
+                history::detail(step).as_deref(),
+                "now()",
+            ))?,
         ];
-        let work = Work { step, statements, limits, record };
-        self.carry_out(&work, run, |entry| is_outcome(step, entry, &digest)).await?;
+        let work = Work {
+            step,
+            statements,
+            limits,
+            record,
+        };
+        self.carry_out(&work, run, |entry| is_outcome(step, entry, &digest))
+            .await?;
         Ok(Done {
             ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             changed: statements.len() as u64,
@@ -104,7 +126,8 @@ impl PostgresStore {
                     reason
                 }
             };
-            self.wait_or_give_up(work.step, run, attempt, reason).await?;
+            self.wait_or_give_up(work.step, run, attempt, reason)
+                .await?;
         }
     }
 
@@ -118,7 +141,11 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         if attempt >= self.attempts {
             let id = step.id.clone();
-            return Err(self.fail(StoreErrorKind::Exhausted { id, attempts: attempt, reason }));
+            return Err(self.fail(StoreErrorKind::Exhausted {
+                id,
+                attempts: attempt,
+                reason,
+            }));
         }
         let wait = self.pause_before(attempt);
         run.events.emit(Event::Retry {
@@ -137,7 +164,10 @@ impl PostgresStore {
     /// Twice as long after every try, up to a limit; half of it at random, so that runs that met once do
     /// not meet again.
     fn pause_before(&self, attempt: u32) -> Duration {
-        let full = self.first_pause.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
+        let full = self
+            .first_pause
+            .saturating_mul(1 << attempt.min(16))
+            .min(LONGEST_PAUSE);
         full.div_f64(2.0) + full.mul_f64(rand::random::<f64>() / 2.0)
     }
 
@@ -154,7 +184,9 @@ impl PostgresStore {
         let token = run.lease.token();
         let script = self.quoted(compose(work, run, golang.as_ref(), token))?;
         let mut progress = script.progress();
-        let sent = session.send(script.text(), run.cancel, |row| progress.see(&row)).await;
+        let sent = session
+            .send(script.text(), run.cancel, |row| progress.see(&row))
+            .await;
         let error = match sent {
             Sent::Done => return Ok(Try::Done),
             Sent::Cancelled | Sent::Unanswered => {
@@ -167,13 +199,21 @@ impl PostgresStore {
             return Ok(Try::Unknown(errors::words(&error)));
         }
         session.roll_back().await;
-        if errors::private_code(&error) == Some(private::LEASE_LOST) && self.token_rose(run.lease, token).await {
+        if errors::private_code(&error) == Some(private::LEASE_LOST)
+            && self.token_rose(run.lease, token).await
+        {
             return Ok(Try::Passing("the lease's token rose".to_owned()));
         }
         if errors::is_passing(&error) {
             return Ok(Try::Passing(errors::words(&error)));
         }
-        Ok(Try::Failed(self.explain(work, &session, &script, progress.passed(), &error)))
+        Ok(Try::Failed(self.explain(
+            work,
+            &session,
+            &script,
+            progress.passed(),
+            &error,
+        )))
     }
 
     /// Finds out what became of a transaction whose end nobody saw: whether its record is there.
@@ -207,7 +247,11 @@ impl PostgresStore {
         }
     }
 
-    async fn look_for_record(&self, step: &Step, run: &Run<'_>) -> Result<Option<LedgerEntry>, StoreError> {
+    async fn look_for_record(
+        &self,
+        step: &Step,
+        run: &Run<'_>,
+    ) -> Result<Option<LedgerEntry>, StoreError> {
         let session = self.connect().await?;
         self.raise_token(&session, run.lease).await?;
         self.entry(&session, &step.id).await
@@ -222,7 +266,11 @@ impl PostgresStore {
         passed: usize,
         error: &Error,
     ) -> StoreError {
-        let message = || error.as_db_error().map_or_else(|| errors::words(error), |db| db.message().to_owned());
+        let message = || {
+            error
+                .as_db_error()
+                .map_or_else(|| errors::words(error), |db| db.message().to_owned())
+        };
         match errors::private_code(error) {
             Some(private::LEASE_LOST) => return self.fail(StoreErrorKind::LeaseLost),
             Some(private::GOLANG_LOCK | private::GOLANG_ROW) => {
@@ -288,7 +336,13 @@ impl PostgresStore {
             self.quoted(lease::check(run.lease.token()))?,
             self.quoted(lease::still_ours(run.lease.token()))?,
             history::SERIALISE.to_owned(),
-            self.quoted(history::append(step, &author, "failed", Some(&detail), "now()"))?,
+            self.quoted(history::append(
+                step,
+                &author,
+                "failed",
+                Some(&detail),
+                "now()",
+            ))?,
             "commit".to_owned(),
         ];
         let session = self.connect().await?;
@@ -303,7 +357,11 @@ impl PostgresStore {
     }
 
     pub(super) fn author<'a>(&self, run: &'a Run<'_>, digest: &'a str) -> Author<'a> {
-        Author { plan: digest, user: &run.lease.holder.user, host: &run.lease.holder.host }
+        Author {
+            plan: digest,
+            user: &run.lease.holder.user,
+            host: &run.lease.holder.host,
+        }
     }
 
     pub(super) fn quoted<T>(&self, result: Result<T, HoldsNul>) -> Result<T, StoreError> {
@@ -320,8 +378,14 @@ fn compose<'a>(
 ) -> Result<Script<'a>, HoldsNul> {
     let mut script = Script::new();
     script.command("begin isolation level read committed");
-    script.command(&format!("set local lock_timeout = '{}ms'", work.limits.lock_ms));
-    script.command(&format!("set local statement_timeout = '{}ms'", work.limits.statement_ms));
+    script.command(&format!(
+        "set local lock_timeout = '{}ms'",
+        work.limits.lock_ms
+    ));
+    script.command(&format!(
+        "set local statement_timeout = '{}ms'",
+        work.limits.statement_ms
+    ));
     // A runner that freezes frees its table locks when its lease is over.
     script.command(&format!(
         "set local idle_in_transaction_session_timeout = '{}ms'",
@@ -345,14 +409,21 @@ fn compose<'a>(
 
 /// Whether an entry is what a finished step of this plan leaves.
 pub(super) fn is_outcome(step: &Step, entry: Option<&LedgerEntry>, digest: &str) -> bool {
-    let Some(entry) = entry.filter(|entry| entry.plan == digest) else { return false };
+    let Some(entry) = entry.filter(|entry| entry.plan == digest) else {
+        return false;
+    };
     match (&step.action, &entry.status) {
         (Action::Apply, LedgerStatus::Applied { how, .. }) => *how == HowApplied::Run,
         (Action::Adopt { .. }, LedgerStatus::Applied { how, .. }) => *how == HowApplied::Adopted,
-        (Action::Resolve(Resolution::Applied), LedgerStatus::Applied { how, .. }) => *how == HowApplied::Resolved,
+        (Action::Resolve(Resolution::Applied), LedgerStatus::Applied { how, .. }) => {
+            *how == HowApplied::Resolved
+        }
         (Action::Cleanup, LedgerStatus::Applied { cleaned, .. }) => *cleaned,
         (Action::Skip { .. }, LedgerStatus::Skipped { .. })
-        | (Action::Revert { .. } | Action::Resolve(Resolution::RolledBack), LedgerStatus::Reverted) => true,
+        | (
+            Action::Revert { .. } | Action::Resolve(Resolution::RolledBack),
+            LedgerStatus::Reverted,
+        ) => true,
         (Action::AcceptEdit { .. }, _) => entry.checksum == step.checksum,
         _ => false,
     }

@@ -24,8 +24,13 @@ struct Place<'a> {
 }
 
 impl PostgresStore {
-    pub(super) async fn verify_migration(&self, migration: &Migration) -> Result<Verification, StoreError> {
-        let Content::Sql(sql) = &migration.content else { return Ok(Verification::default()) };
+    pub(super) async fn verify_migration(
+        &self,
+        migration: &Migration,
+    ) -> Result<Verification, StoreError> {
+        let Content::Sql(sql) = &migration.content else {
+            return Ok(Verification::default());
+        };
         let id = &migration.id;
         let session = self.connect().await?;
         let mut checks = Vec::new();
@@ -36,8 +41,12 @@ impl PostgresStore {
                 checks.push(check);
             }
             Some(file) => {
-                let place = Place { id, file: &file.path };
-                let queries: Vec<PlannedStatement> = file.script.statements.iter().map(Into::into).collect();
+                let place = Place {
+                    id,
+                    file: &file.path,
+                };
+                let queries: Vec<PlannedStatement> =
+                    file.script.statements.iter().map(Into::into).collect();
                 for query in &queries {
                     let name = match queries.len() {
                         1 => ".verify.sql".to_owned(),
@@ -48,26 +57,44 @@ impl PostgresStore {
             }
         }
         checks.extend(self.check_indexes(&session, id, sql).await?);
-        Ok(Verification { checks, ..Verification::default() })
+        Ok(Verification {
+            checks,
+            ..Verification::default()
+        })
     }
 
     /// Before a cleanup removes anything, its migration's verification must hold.
-    pub(super) async fn check_before_cleanup(&self, step: &Step, content: &SqlContent) -> Result<(), StoreError> {
+    pub(super) async fn check_before_cleanup(
+        &self,
+        step: &Step,
+        content: &SqlContent,
+    ) -> Result<(), StoreError> {
         if content.verify.is_empty() {
             return Ok(());
         }
         let session = self.connect().await?;
-        let file = format!("{}.verify.sql", content.path.trim_end_matches(".cleanup.sql"));
-        let place = Place { id: &step.id, file: &file };
+        let file = format!(
+            "{}.verify.sql",
+            content.path.trim_end_matches(".cleanup.sql")
+        );
+        let place = Place {
+            id: &step.id,
+            file: &file,
+        };
         let mut findings = Vec::new();
         for query in &content.verify {
-            let check = self.check_query(&session, &place, query, String::new()).await?;
+            let check = self
+                .check_query(&session, &place, query, String::new())
+                .await?;
             findings.extend(check.findings);
         }
         if findings.is_empty() {
             return Ok(());
         }
-        Err(self.fail(StoreErrorKind::Unverified { id: step.id.clone(), findings }))
+        Err(self.fail(StoreErrorKind::Unverified {
+            id: step.id.clone(),
+            findings,
+        }))
     }
 
     /// Runs one query. No row passes, and so does a row of nothing but true.
@@ -81,7 +108,10 @@ impl PostgresStore {
         let mut check = Check::new(Some(place.id.clone()), name, "queries");
         check.examined = 1;
         let begin = format!("begin read only; {READ_LOCK_TIMEOUT}");
-        session.rows(&begin).await.map_err(|e| session.error("verifying", &e))?;
+        session
+            .rows(&begin)
+            .await
+            .map_err(|e| session.error("verifying", &e))?;
         let at = format!("{}:{}", place.file, query.line);
         let sent = session
             .send(&query.text, &CancellationToken::new(), |row| {
@@ -91,7 +121,9 @@ impl PostgresStore {
             })
             .await;
         session.roll_back().await;
-        let Sent::Failed(error) = sent else { return Ok(check) };
+        let Sent::Failed(error) = sent else {
+            return Ok(check);
+        };
         // What is not there is a finding; what may not be read, or does not answer, is an error.
         let missing = error.code().is_some_and(|code| {
             let missing = [
@@ -114,16 +146,18 @@ impl PostgresStore {
         }) else {
             return Err(session.error(&format!("verifying {}", place.id), &error));
         };
-        Err(self.fail(StoreErrorKind::Statement(Box::new(StatementError {
-            id: place.id.clone(),
-            file: place.file.to_owned(),
-            line: query.line,
-            statement: super::script::excerpt(&query.text),
-            message: db.message().to_owned(),
-            code: db.code().code().to_owned(),
-            detail: db.detail().map(str::to_owned),
-            hint: db.hint().map(str::to_owned),
-        }))))
+        Err(
+            self.fail(StoreErrorKind::Statement(Box::new(StatementError {
+                id: place.id.clone(),
+                file: place.file.to_owned(),
+                line: query.line,
+                statement: super::script::excerpt(&query.text),
+                message: db.message().to_owned(),
+                code: db.code().code().to_owned(),
+                detail: db.detail().map(str::to_owned),
+                hint: db.hint().map(str::to_owned),
+            }))),
+        )
     }
 
     /// An index that the migration built concurrently, and that still exists, must be valid.
@@ -133,11 +167,18 @@ impl PostgresStore {
         id: &MigrationId,
         sql: &SqlMigration,
     ) -> Result<Option<Check>, StoreError> {
-        let statements: Vec<PlannedStatement> = sql.up.script.statements.iter().map(Into::into).collect();
+        let statements: Vec<PlannedStatement> =
+            sql.up.script.statements.iter().map(Into::into).collect();
         let mut names = Vec::new();
-        for index in statements.iter().filter_map(|s| s.concurrent_index.as_ref()) {
+        for index in statements
+            .iter()
+            .filter_map(|s| s.concurrent_index.as_ref())
+        {
             if let (IndexAction::Create, Some(name)) = (index.action, &index.index) {
-                names.push(format!("to_regclass({})", self.quoted(literal(&name.quoted()))?));
+                names.push(format!(
+                    "to_regclass({})",
+                    self.quoted(literal(&name.quoted()))?
+                ));
             }
         }
         if names.is_empty() {
@@ -166,7 +207,11 @@ impl PostgresStore {
 fn shown(row: &Row) -> String {
     let values: Vec<String> = row
         .iter()
-        .map(|value| value.as_deref().map_or_else(|| "null".to_owned(), |v| v.escape_debug().to_string()))
+        .map(|value| {
+            value
+                .as_deref()
+                .map_or_else(|| "null".to_owned(), |v| v.escape_debug().to_string())
+        })
         .collect();
     let line = format!("({})", values.join(", "));
     match line.char_indices().nth(ROW_SHOWN) {

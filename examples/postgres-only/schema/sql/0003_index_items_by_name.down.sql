@@ -1,0 +1,3 @@
+-- outpost: transaction = false
+
+DROP INDEX CONCURRENTLY items_name_idx;

@@ -1,0 +1,3 @@
+-- outpost: data_loss = "all prices"
+
+ALTER TABLE items DROP COLUMN price_cents;

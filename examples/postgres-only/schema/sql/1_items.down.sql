@@ -1,0 +1,3 @@
+-- outpost: data_loss = "all items"
+
+DROP TABLE items;

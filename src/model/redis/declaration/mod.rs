@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 pub use error::{DeclarationError, DeclarationProblem};
 
+use crate::model::allow::Allow;
 use crate::model::config::PlanConfig;
 use crate::model::id::MigrationId;
 use crate::model::redis::op::{Copy, Op};
@@ -33,6 +34,8 @@ pub struct Declaration {
     pub requires: BTreeSet<MigrationId>,
     /// What must hold.
     pub steps: Vec<Step>,
+    /// Findings of the linter that its author accepts.
+    pub allow: Vec<Allow>,
 }
 
 /// One `[[step]]`.

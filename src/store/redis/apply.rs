@@ -106,7 +106,11 @@ impl RedisStore {
             Direction::Back => Doing::Revert,
             Direction::Clean => Doing::Cleanup,
         };
-        let survey = self.survey(session, declaration).await?;
+        let survey = run
+            .cancel
+            .run_until_cancelled(self.survey(session, declaration))
+            .await
+            .ok_or_else(|| session.error(StoreErrorKind::Cancelled))??;
         if direction == Direction::Forward {
             // Before the first write: nothing is half done for keys that could have been known.
             if !survey.findings.is_empty() {

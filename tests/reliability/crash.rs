@@ -202,6 +202,7 @@ fn carry_out(what: &str, trials: impl Fn(&[Phase]) -> Vec<Trial> + Sync) {
                     };
                     if let Some(finding) = trial.run(&world, &phases) {
                         let name = trial.name(&phases);
+                        eprintln!("trial {number}: {name}\n{finding}");
                         findings
                             .lock()
                             .unwrap()

@@ -47,6 +47,8 @@ pub fn postgres(database: &Database) -> Vec<String> {
 /// Every key with its type, value and time of expiry.
 pub fn redis(connection: &mut redis::Connection) -> Vec<String> {
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(connection).unwrap();
+    // What remembers for a moment that a command ran.
+    keys.retain(|key| !key.starts_with("{outpost}:ran:"));
     keys.sort();
     let mut lines = Vec::new();
     for key in keys {

@@ -1,11 +1,15 @@
-//! A step outside a transaction: statement by statement, each with a checkpoint after it.
+//! A step outside a transaction: statement by statement, each with a checkpoint. A statement that can share
+//! a transaction with its checkpoint does so; the others are followed by theirs.
 //!
 //! First the ledger says that the step has begun, and golang-migrate's row is dirty, which keeps that tool
 //! out. Nothing of ours waits in a transaction while a statement runs: it would wait for us for ever.
 
 use std::time::{Duration, Instant};
 
+use tokio_postgres::error::SqlState;
+
 use super::ledger::{self, rfc3339};
+use super::orphan::mark_of;
 use super::quote::literal;
 use super::script::line_at;
 use super::session::{Sent, Session};
@@ -15,7 +19,7 @@ use crate::model::event::Event;
 use crate::model::lease::LEASE_TTL;
 use crate::model::plan::{Action, PlannedStatement, SqlContent, Step};
 use crate::model::report::Done;
-use crate::model::state::{Doing, LedgerStatus};
+use crate::model::state::{Doing, LedgerEntry, LedgerStatus};
 use crate::store::{Run, StoreError, StoreErrorKind};
 
 /// How often it is looked whether a statement waits for a lock.
@@ -26,6 +30,26 @@ const SLOWEST_LOOK: Duration = Duration::from_millis(500);
 enum Limit {
     Lock(u64),
     Statement(u64),
+}
+
+/// How far an earlier run of the same file came.
+struct Reached {
+    /// Statements that are done.
+    done: usize,
+    /// Whether an earlier run began, so that it may have sent the next statement too.
+    begun: bool,
+    /// The time by the server's clock, as a literal.
+    now: String,
+}
+
+impl Reached {
+    fn nothing(now: String) -> Self {
+        Self {
+            done: 0,
+            begun: false,
+            now,
+        }
+    }
 }
 
 /// How a statement's try ended.
@@ -49,7 +73,11 @@ impl PostgresStore {
             _ => Doing::Apply,
         };
         self.check_before_cleanup(step, content).await?;
-        let (done_before, started_at) = self.checkpoint(step, content, doing, run).await?;
+        let Reached {
+            done: done_before,
+            begun: resumed,
+            now: started_at,
+        } = self.checkpoint(step, content, doing, run).await?;
         self.write_checkpoint(step, content, doing, done_before, run)
             .await?;
         let of = content.statements.len();
@@ -60,8 +88,15 @@ impl PostgresStore {
                 of,
                 verb: statement.verb.clone(),
             });
+            let record = self.checkpoint_record(step, content, doing, index + 1, run)?;
+            if self
+                .run_with_checkpoint(step, content, statement, &record, index + 1, run)
+                .await?
+            {
+                continue;
+            }
             // An earlier run may have been cut off between the statement and its checkpoint.
-            let maybe_done = step.resumes && index == done_before;
+            let maybe_done = resumed && index == done_before;
             self.run_until_done(step, content, statement, maybe_done, run)
                 .await?;
             self.write_checkpoint(step, content, doing, index + 1, run)
@@ -96,14 +131,14 @@ impl PostgresStore {
         })
     }
 
-    /// The statements that are done already, and the time by the server's clock as a literal.
+    /// Where to go on.
     async fn checkpoint(
         &self,
         step: &Step,
         content: &SqlContent,
         doing: Doing,
         run: &Run<'_>,
-    ) -> Result<(usize, String), StoreError> {
+    ) -> Result<Reached, StoreError> {
         let session = self.connect().await?;
         let reading = "reading the checkpoint";
         let sql = format!(
@@ -123,10 +158,11 @@ impl PostgresStore {
         );
         let entry = self.entry(&session, &step.id).await?;
         if !entry.is_some_and(|e| e.status == LedgerStatus::Partial { doing }) {
-            return Ok((0, now));
+            return Ok(Reached::nothing(now));
         }
         let done = column(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-        if done > 0 && column(2) != Some(content.checksum.to_string()) {
+        let edited = column(2) != Some(content.checksum.to_string());
+        if edited && done > 0 {
             run.events.emit(Event::Note {
                 id: step.id.clone(),
                 message: format!(
@@ -134,9 +170,15 @@ impl PostgresStore {
                     content.path
                 ),
             });
-            return Ok((0, now));
         }
-        Ok((done, now))
+        if edited {
+            return Ok(Reached::nothing(now));
+        }
+        Ok(Reached {
+            done,
+            begun: true,
+            now,
+        })
     }
 
     async fn write_checkpoint(
@@ -147,25 +189,31 @@ impl PostgresStore {
         done: usize,
         run: &Run<'_>,
     ) -> Result<(), StoreError> {
-        let digest = run.plan.digest.hex();
-        let author = self.author(run, &digest);
-        let partial = ledger::partial(step, doing, done, &content.checksum, &author);
-        let record = vec![history::SERIALISE.to_owned(), self.quoted(partial)?];
         let work = Work {
             step,
             statements: &[],
             limits: bookkeeping(),
-            record,
+            record: self.checkpoint_record(step, content, doing, done, run)?,
         };
         self.carry_out(&work, run, |entry| {
-            entry.is_some_and(|e| {
-                e.plan == digest
-                    && e.checkpoint
-                        .as_ref()
-                        .is_some_and(|c| c.statements_done == done)
-            })
+            is_checkpoint(entry, done, &run.plan.digest.hex())
         })
         .await
+    }
+
+    /// The commands that write a checkpoint.
+    fn checkpoint_record(
+        &self,
+        step: &Step,
+        content: &SqlContent,
+        doing: Doing,
+        done: usize,
+        run: &Run<'_>,
+    ) -> Result<Vec<String>, StoreError> {
+        let digest = run.plan.digest.hex();
+        let author = self.author(run, &digest);
+        let partial = ledger::partial(step, doing, done, &content.checksum, &author);
+        Ok(vec![history::SERIALISE.to_owned(), self.quoted(partial)?])
     }
 
     /// Runs a statement until it is done, fails for good, or every try is used up.
@@ -181,6 +229,9 @@ impl PostgresStore {
         loop {
             attempt += 1;
             let session = self.connect_directly().await?;
+            if maybe_done {
+                self.wait_for_orphan(&session, step, run).await?;
+            }
             if self
                 .clear_the_way(&session, step, statement, maybe_done, run)
                 .await?
@@ -188,7 +239,7 @@ impl PostgresStore {
                 return Ok(());
             }
             match self
-                .run_alone(&session, step, content, statement, run)
+                .run_alone(&session, step, content, statement, maybe_done, run)
                 .await?
             {
                 Alone::Done => return self.check_built(&session, step, statement).await,
@@ -204,11 +255,12 @@ impl PostgresStore {
         step: &Step,
         content: &SqlContent,
         statement: &PlannedStatement,
+        maybe_done: bool,
         run: &Run<'_>,
     ) -> Result<Alone, StoreError> {
         self.check_lease(session, run).await?;
         // The comment names the statement in pg_stat_activity, whichever connection a pooler gives it.
-        let mark = format!("/* outpost {} */ ", uuid::Uuid::new_v4().simple());
+        let mark = format!("{}{} */ ", mark_of(step), uuid::Uuid::new_v4().simple());
         let sql = format!("{mark}{}", statement.text);
         let stop = run.cancel.child_token();
         let mut met = None;
@@ -248,7 +300,11 @@ impl PostgresStore {
         };
         // The rules of `clear_the_way` tell what became of an index; of other statements nobody can.
         let recoverable = errors::is_broken(&error) && statement.concurrent_index.is_some();
-        if recoverable || errors::is_passing(&error) {
+        // One that was sent before, and was still on its way to the server, has come first after all.
+        let overtaken = maybe_done
+            && statement.concurrent_index.is_some()
+            && [Some("42P07"), Some("42704")].contains(&error.code().map(SqlState::code));
+        if recoverable || overtaken || errors::is_passing(&error) {
             return Ok(Alone::Passing(errors::words(&error)));
         }
         if errors::is_broken(&error) {
@@ -325,6 +381,17 @@ impl PostgresStore {
             }
         }
     }
+}
+
+/// Whether an entry says that so many statements are done.
+pub(super) fn is_checkpoint(entry: Option<&LedgerEntry>, done: usize, digest: &str) -> bool {
+    entry.is_some_and(|entry| {
+        entry.plan == digest
+            && entry
+                .checkpoint
+                .as_ref()
+                .is_some_and(|checkpoint| checkpoint.statements_done == done)
+    })
 }
 
 /// Limits of transactions that only keep the books.

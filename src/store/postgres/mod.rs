@@ -15,6 +15,8 @@ mod index;
 mod lease;
 mod ledger;
 mod observe;
+mod orphan;
+mod paired;
 mod password;
 mod quote;
 mod script;

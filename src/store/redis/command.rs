@@ -1,5 +1,7 @@
 //! Raw commands: run once, where their check fails.
 
+use std::time::Duration;
+
 use redis::Value;
 
 use super::RedisStore;
@@ -10,6 +12,9 @@ use crate::model::id::MigrationId;
 use crate::model::redis::declaration::{Declaration, Step};
 use crate::model::redis::op::{Command, Op};
 use crate::store::{Run, StoreError, StoreErrorKind};
+
+/// How long it is remembered that a command ran: longer than a request is repeated whose answer was lost.
+const REMEMBERED: Duration = Duration::from_secs(300);
 
 impl RedisStore {
     /// Whether a command's check passes. An answer that only says "no" is a no; an error that says that we
@@ -89,7 +94,9 @@ impl RedisStore {
         run: &Run<'_>,
         words: &[Vec<u8>],
     ) -> Result<(), StoreError> {
-        let call = Call::fenced(&scripts::COMMAND, &self.keys, run.lease);
+        let call = Call::fenced(&scripts::COMMAND, &self.keys, run.lease)
+            .key(self.keys.ran(&uuid::Uuid::new_v4().to_string()))
+            .arg(REMEMBERED.as_millis().to_string());
         words
             .iter()
             .fold(call, |call, word| call.arg(word.as_slice()))

@@ -62,6 +62,11 @@ impl Keys {
         self.own(&format!("exceptions:{}", id.name()))
     }
 
+    /// A string that expires by itself: that a raw command ran, whose answer may have been lost.
+    pub(super) fn ran(&self, request: &str) -> String {
+        self.own(&format!("ran:{request}"))
+    }
+
     /// Whether a key is one of the tool's, or an earlier tool's record; no migration ever works on those.
     pub(super) fn is_own(&self, key: &[u8]) -> bool {
         if key == OLD_LOCK.as_bytes() {

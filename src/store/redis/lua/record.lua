@@ -1,12 +1,12 @@
 -- KEYS: 4 ledger, 5 history, 6 marker. ARGV: 3 field, 4 entry or nothing, 5 what becomes of the marker,
 -- 6 its time, 7 its reason, 8 the id of this record, 9... values of the history entry, by name.
 local previous = ''
-local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
-if last then
-  for i = 1, #last[2], 2 do
+-- As many as steps may run side by side.
+for n, entry in ipairs(redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 64)) do
+  for i = 1, #entry[2], 2 do
     -- A repeated request whose first answer was lost.
-    if last[2][i] == 'record' and last[2][i + 1] == ARGV[8] then return 0 end
-    if last[2][i] == 'hash' then previous = last[2][i + 1] end
+    if entry[2][i] == 'record' and entry[2][i + 1] == ARGV[8] then return 0 end
+    if n == 1 and entry[2][i] == 'hash' then previous = entry[2][i + 1] end
   end
 end
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], ARGV[3], ARGV[4]) end

@@ -9,5 +9,10 @@ mod support;
 mod proxy;
 
 mod crash;
+mod fencing;
+mod phase;
+mod pooler;
+mod races;
+mod server_faults;
 mod state;
 mod world;

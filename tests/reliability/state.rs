@@ -124,6 +124,15 @@ fn history(entries: redis::Value) -> Vec<String> {
     lines
 }
 
+/// Without the entries of failed tries: a run that failed and was resumed has them, and nothing else more.
+pub fn without_failures(lines: Vec<String>) -> Vec<String> {
+    let failed = |line: &String| {
+        line.starts_with("history")
+            && (line.contains("\"outcome\": \"failed\"") || line.contains("\"outcome\":\"failed\""))
+    };
+    lines.into_iter().filter(|line| !failed(line)).collect()
+}
+
 /// The lines that only one of the two has.
 pub fn difference(expected: &[String], found: &[String]) -> String {
     let count = |lines: &[String]| {

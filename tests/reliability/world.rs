@@ -5,16 +5,19 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use outpost::sandbox::RedisServer;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use outpost::sandbox::{PostgresServer, RedisServer};
 use redis::ConnectionLike as _;
 use tempfile::TempDir;
 
 use crate::proxy::{Protocol, Wire};
 use crate::state;
-use crate::support::{Database, fresh_database, fresh_redis, servers, sql, try_sql};
+use crate::support::{Database, fresh_redis, servers, sql, try_sql};
 
 /// No run of this project takes longer, however loaded the machine is.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -26,6 +29,8 @@ pub struct Snapshot {
 }
 
 pub struct World {
+    /// The server's own database, from which others are made.
+    admin: String,
     pub folder: TempDir,
     pub database: Database,
     pub redis: RedisServer,
@@ -39,6 +44,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// The message that belongs to a run that gave up: what happened, and how to go on.
+    pub fn gave_up(&self) -> bool {
+        self.status.code() == Some(1) && self.output.contains("run the same plan again")
+    }
+
     pub fn killed(&self) -> bool {
         self.status.signal() == Some(9)
     }
@@ -65,6 +75,11 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets a frozen process go on.
+    pub fn wake(&self) {
+        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGCONT).unwrap();
     }
 
     pub fn output(&self) -> String {
@@ -106,19 +121,36 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing running, frozen or not.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl World {
     /// The crash project, as the earlier tools left it.
     pub fn new() -> Self {
-        Self::with_redis(fresh_redis())
+        Self::on(servers().postgres(), fresh_redis())
     }
 
-    pub fn with_redis(redis: RedisServer) -> Self {
+    /// The same on servers of the test's own.
+    pub fn on(postgres: &PostgresServer, redis: RedisServer) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/crash-project");
         let folder = TempDir::new().unwrap();
         copy(&source, folder.path());
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("world_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        sql(postgres, &format!("create database {name}"));
+        let (server, _) = postgres.url().rsplit_once('/').unwrap();
         let world = Self {
+            admin: postgres.url().to_owned(),
             folder,
-            database: fresh_database(),
+            database: Database {
+                url: format!("{server}/{name}"),
+                name,
+            },
             redis,
         };
         sql(
@@ -163,8 +195,8 @@ impl World {
     }
 
     pub fn start(&self, mut command: Command) -> Running {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let log = self.folder.path().join(format!("log-{number}"));
         let file = File::create(&log).unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(file);
@@ -221,7 +253,7 @@ impl World {
 
     pub fn save(&self, name: &str) -> Snapshot {
         let template = format!("{}_{name}", self.database.name);
-        clone_database(&self.database.name, &template);
+        self.clone_database(&self.database.name, &template);
         let mut connection = self.connection();
         let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
         let keys = keys.into_iter().map(|key| {
@@ -241,9 +273,11 @@ impl World {
     /// Puts both databases back; whoever is still connected is gone. The database keeps its name, so that
     /// a plan that was made for it can be used again.
     pub fn restore(&self, snapshot: &Snapshot) {
-        clone_database(&snapshot.template, &self.database.name);
+        self.clone_database(&snapshot.template, &self.database.name);
         let mut pipe = redis::pipe();
         pipe.cmd("FLUSHALL").ignore();
+        // A server that knows a script already is asked once less: message numbers would differ.
+        pipe.cmd("SCRIPT").arg("FLUSH").ignore();
         for (key, at, value) in &snapshot.keys {
             pipe.cmd("RESTORE")
                 .arg(key)
@@ -259,26 +293,26 @@ impl World {
         pipe.exec(&mut connection).unwrap();
     }
 
+    fn clone_database(&self, from: &str, to: &str) {
+        let server = self.admin.as_str();
+        sql(
+            server,
+            &format!("drop database if exists {to} with (force)"),
+        );
+        // Whoever has just left the template may still be on its way out.
+        let end = format!(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{from}'"
+        );
+        sql(server, &end);
+        sql(server, &format!("create database {to} template {from}"));
+    }
+
     /// Everything that a run leaves behind, as comparable lines; times, hashes and tokens left out.
     pub fn state(&self) -> Vec<String> {
         let mut lines = state::postgres(&self.database);
         lines.extend(state::redis(&mut self.connection()));
         lines
     }
-}
-
-fn clone_database(from: &str, to: &str) {
-    let server = servers().postgres();
-    sql(
-        server,
-        &format!("drop database if exists {to} with (force)"),
-    );
-    // Whoever has just left the template may still be on its way out.
-    let end = format!(
-        "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{from}'"
-    );
-    sql(server, &end);
-    sql(server, &format!("create database {to} template {from}"));
 }
 
 fn copy(from: &Path, to: &Path) {

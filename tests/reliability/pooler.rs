@@ -1,0 +1,163 @@
+//! The main path through pgbouncer in transaction mode, with so few connections to the server that every
+//! one is shared.
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::unistd::{User, chown, geteuid};
+use tempfile::TempDir;
+
+use crate::phase::phases;
+use crate::state::difference;
+use crate::support::{servers, wait_until};
+use crate::world::{Ended, World};
+
+/// A pgbouncer in front of the shared Postgres.
+struct Pooler {
+    child: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Pooler {
+    fn start() -> Self {
+        let program = [
+            "/usr/sbin/pgbouncer",
+            "/usr/bin/pgbouncer",
+            "/usr/local/bin/pgbouncer",
+        ]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+        .expect("pgbouncer is not installed; scripts/install-servers --tests installs it");
+        let server = servers().postgres();
+        let (_, login) = server.url().split_once("://").unwrap();
+        let (user, rest) = login.split_once(':').unwrap();
+        let (password, _) = rest.split_once('@').unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let folder = TempDir::new().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let users = file("users", &format!("\"{user}\" \"{password}\"\n"));
+        // Two connections for all: what one run leaves in a session, another one meets.
+        let config = file(
+            "pgbouncer.ini",
+            &format!(
+                "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+                 listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
+                 pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\nlogfile = {}\n",
+                server.port(),
+                users.display(),
+                folder.path().join("log").display(),
+            ),
+        );
+        let mut command = Command::new(program);
+        command
+            .arg("-q")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // It refuses to run as root, as the servers do.
+        if geteuid().is_root() {
+            let account = ["postgres", "nobody"]
+                .into_iter()
+                .find_map(|name| User::from_name(name).unwrap())
+                .unwrap();
+            for path in [folder.path().to_owned(), users] {
+                chown(&path, Some(account.uid), Some(account.gid)).unwrap();
+            }
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+            command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
+        }
+        let child = command.spawn().unwrap();
+        wait_until("pgbouncer answers", || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+        Self {
+            child,
+            port,
+            _folder: folder,
+        }
+    }
+
+    fn url(&self, direct: &str) -> String {
+        let (head, tail) = direct.split_once("127.0.0.1:").unwrap();
+        let (_, database) = tail.split_once('/').unwrap();
+        format!("{head}127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pooled(world: &World, pooler: &Pooler, arguments: &[&str]) -> Ended {
+    let url = pooler.url(&world.database.url);
+    let mut command = world.command_at(&url, world.redis.url(), arguments);
+    command.env("DIRECT_URL", &world.database.url);
+    world.start(command).wait()
+}
+
+#[test]
+fn c05_every_plan_goes_through_a_pooler_in_transaction_mode_and_ends_the_same() {
+    let world = World::new();
+    let phases = phases(&world);
+    let pooler = Pooler::start();
+    for phase in &phases {
+        world.restore(&phase.start);
+        pooled(
+            &world,
+            &pooler,
+            &["migrate", "apply", phase.plan, "--parallelism", "4"],
+        )
+        .expect(0);
+        let found = world.state();
+        assert!(
+            found == phase.expected,
+            "{}\n{}",
+            phase.name,
+            difference(&phase.expected, &found)
+        );
+        pooled(&world, &pooler, &["migrate", "list"]).expect(0);
+        pooled(&world, &pooler, &["migrate", "history"]).expect(0);
+    }
+}
+
+#[test]
+fn c05_planning_adopting_verifying_and_reverting_work_through_a_pooler() {
+    let world = World::new();
+    let pooler = Pooler::start();
+    for (code, arguments) in [
+        (3, &["serve", "--", "true"][..]),
+        (
+            2,
+            &["migrate", "plan", "-detailed-exitcode", "-out", "plan.bin"],
+        ),
+        (0, &["migrate", "apply", "plan.bin"]),
+        (0, &["migrate", "apply", "plan.bin"]),
+        (0, &["migrate", "verify"]),
+        (0, &["serve", "--", "true"]),
+        (0, &["migrate", "apply", "--to", "back", "--yes"]),
+        (0, &["migrate", "apply", "--yes"]),
+        (0, &["migrate", "cleanup", "--yes"]),
+        (0, &["migrate", "verify"]),
+        (0, &["migrate", "list"]),
+        (64, &["migrate", "unlock", "--nonsense"]),
+    ] {
+        pooled(&world, &pooler, arguments).expect(code);
+    }
+}

@@ -1,0 +1,182 @@
+//! Connections that are cut at any message and any byte, and servers that are killed and come back: a run
+//! recovers by itself, or ends with an error that says how to go on; nothing is lost or repeated.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use outpost::sandbox::PostgresServer;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::phase::{Phase, phases};
+use crate::proxy::{At, Direction, Fault, Wire};
+use crate::state::{difference, without_failures};
+use crate::support::{fresh_redis, fresh_redis_with, servers, started};
+use crate::world::{Ended, World};
+
+/// After a run that met a fault: it said what to do, that was done, and nothing differs.
+fn check_and_resume(world: &World, phase: &Phase, ended: &Ended, name: &str) {
+    let fine = ended.status.code() == Some(0) || ended.gave_up();
+    assert!(fine, "{name}: {:?}\n{}", ended.status, ended.output);
+    let again = world.run_after(
+        ended.pid,
+        &["migrate", "apply", phase.plan, "--lock-wait", "60s"],
+    );
+    assert_eq!(
+        again.status.code(),
+        Some(0),
+        "{name}\nfirst:\n{}\nthen:\n{}",
+        ended.output,
+        again.output
+    );
+    let found = without_failures(world.state());
+    assert!(
+        found == phase.expected,
+        "{name}\n{}\nfirst:\n{}\nthen:\n{}",
+        difference(&phase.expected, &found),
+        ended.output,
+        again.output
+    );
+}
+
+fn trial(world: &World, phase: &Phase, at: At, fault: Fault) {
+    let place = match &at {
+        At::Message(number) => phase.messages[number - 1].clone(),
+        other => format!("{other:?}"),
+    };
+    let name = format!("{}: {fault:?} at {at:?} ({place})", phase.name);
+    world.restore(&phase.start);
+    let wire = Wire::with(at, fault);
+    let ended = world
+        .start_on(
+            &wire,
+            &["migrate", "apply", phase.plan, "--parallelism", "1"],
+        )
+        .wait();
+    assert!(wire.fired(), "{name} never happened\n{}", ended.output);
+    check_and_resume(world, phase, &ended, &name);
+}
+
+#[test]
+fn c15_a_commit_whose_answer_is_lost_happens_once_and_so_does_one_that_never_arrived() {
+    let world = World::new();
+    let mut commits = 0;
+    for phase in &phases(&world) {
+        for (index, message) in phase.messages.iter().enumerate() {
+            let records = ["carries its record", "writes a checkpoint"];
+            if !records.iter().any(|words| message.contains(words)) {
+                continue;
+            }
+            commits += 1;
+            for fault in [Fault::CutBefore, Fault::CutAnswer(0), Fault::CutAnswer(7)] {
+                trial(&world, phase, At::Message(index + 1), fault);
+            }
+        }
+    }
+    assert!(commits >= 10, "the project has more than {commits} commits");
+}
+
+#[test]
+fn c15_a_connection_cut_at_any_message_or_byte_is_made_good() {
+    let world = World::new();
+    let mut random = StdRng::seed_from_u64(7);
+    for phase in &phases(&world) {
+        let quiet = Wire::quiet();
+        world.restore(&phase.start);
+        world
+            .start_on(
+                &quiet,
+                &["migrate", "apply", phase.plan, "--parallelism", "1"],
+            )
+            .wait()
+            .expect(0);
+        for _ in 0..6 {
+            let number = random.random_range(1..=phase.messages.len());
+            let fault = match random.random_range(0..2) {
+                0 => Fault::CutBefore,
+                _ => Fault::CutAnswer(random.random_range(0..60)),
+            };
+            trial(&world, phase, At::Message(number), fault);
+        }
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            for _ in 0..3 {
+                // The length of the conversation varies a little: names and times are part of it.
+                let all = quiet.bytes(direction) * 9 / 10;
+                let byte = random.random_range(1..all);
+                trial(&world, phase, At::Byte(direction, byte), Fault::Cut);
+            }
+        }
+    }
+}
+
+/// Lets a run go, does something to a server at the message with this number, and waits for its end.
+fn run_with(world: &World, phase: &Phase, number: usize, mut act: impl FnMut()) -> Ended {
+    let wire: Arc<Wire> = Wire::with(At::Message(number), Fault::Stall);
+    let arguments = ["migrate", "apply", phase.plan, "--parallelism", "1"];
+    let running = world.start_on(&wire, &arguments);
+    let begun = Instant::now();
+    while !wire.fired() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{}",
+            running.output()
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+    act();
+    wire.release();
+    running.wait()
+}
+
+#[test]
+fn c15_postgres_killed_and_restarted_in_the_middle_of_a_run_loses_and_repeats_nothing() {
+    let mut postgres = started(PostgresServer::start());
+    let world = World::on(&postgres, fresh_redis());
+    let phases = phases(&world);
+    let mut random = StdRng::seed_from_u64(11);
+    for phase in &phases {
+        for _ in 0..2 {
+            world.restore(&phase.start);
+            let number = random.random_range(1..=phase.messages.len());
+            let name = format!("{}: killed at {}", phase.name, phase.messages[number - 1]);
+            let ended = run_with(&world, phase, number, || {
+                postgres.kill().unwrap();
+                postgres.restart().unwrap();
+            });
+            check_and_resume(&world, phase, &ended, &name);
+        }
+    }
+}
+
+#[test]
+fn c15_redis_killed_and_restarted_in_the_middle_of_a_run_loses_and_repeats_nothing() {
+    let redis = fresh_redis_with(|redis| redis.directive("appendonly yes"));
+    let mut world = World::on(servers().postgres(), redis);
+    let phases = phases(&world);
+    let mut random = StdRng::seed_from_u64(13);
+    for phase in &phases {
+        for _ in 0..3 {
+            world.restore(&phase.start);
+            let number = random.random_range(1..=phase.messages.len());
+            let name = format!("{}: killed at {}", phase.name, phase.messages[number - 1]);
+            let wire = Wire::with(At::Message(number), Fault::Stall);
+            let arguments = ["migrate", "apply", phase.plan, "--parallelism", "1"];
+            let running = world.start_on(&wire, &arguments);
+            let begun = Instant::now();
+            while !wire.fired() {
+                assert!(
+                    begun.elapsed() < Duration::from_secs(60),
+                    "{}",
+                    running.output()
+                );
+                thread::sleep(Duration::from_millis(1));
+            }
+            world.redis.kill().unwrap();
+            world.redis.restart().unwrap();
+            wire.release();
+            let ended = running.wait();
+            check_and_resume(&world, phase, &ended, &name);
+        }
+    }
+}

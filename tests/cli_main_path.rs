@@ -111,7 +111,7 @@ fn from_nothing_to_serving_by_a_saved_plan() {
 
     assert_eq!(
         redis_text(&redis, &["HGET", "tenant:{t3}:tenant", "created_at"]),
-        "1714550403500"
+        "1714557603000"
     );
     assert_eq!(
         redis_text(&redis, &["HGET", "tenant:{t3}:destination:d1", "entity"]),
@@ -119,7 +119,7 @@ fn from_nothing_to_serving_by_a_saved_plan() {
     );
     assert_eq!(
         redis_text(&redis, &["HGET", "tenant:t3", "created_at"]),
-        "2024-05-01T10:00:03.5+02:00"
+        "2024-05-01T10:00:03Z"
     );
     sql(
         &database,

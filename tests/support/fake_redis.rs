@@ -1,6 +1,6 @@
 //! A server that speaks enough of Redis's protocol to answer every command in one way.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 

@@ -462,7 +462,7 @@ pub fn legacy_tenants(server: &RedisServer, tenants: usize) {
     for numbers in numbers.chunks(1000) {
         let mut pipe = redis::pipe();
         for n in numbers {
-            let created = format!("2024-05-01T10:{:02}:{:02}.5+02:00", n / 60 % 60, n % 60);
+            let created = format!("2024-05-01T10:{:02}:{:02}Z", n / 60 % 60, n % 60);
             pipe.cmd("HSET").arg(format!("tenant:t{n}")).arg(&[
                 "id",
                 &format!("t{n}"),

@@ -943,7 +943,7 @@ proptest! {
             let once: BTreeSet<&String> = effects.iter().collect();
             assert_eq!((once.len(), effects.len()), (ids.len(), ids.len()), "{effects:?}");
             // The log is of both stores: a step's last begin comes after the end of all it requires.
-            let log = bench.watch.log.lock().unwrap();
+            let log = bench.watch.log.lock().unwrap().clone();
             for (id, needs) in &requirements {
                 let first = log.iter().position(|l| *l == format!("begin {id}")).unwrap();
                 for need in needs {

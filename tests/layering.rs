@@ -268,12 +268,9 @@ fn broken_rule(source: &Source, named: &Named) -> Option<String> {
             return Some(format!("{layer} must not name {other}"));
         }
         let taken = RENDER_TAKES.iter().find(|(name, _)| name == other);
-        if let (("render", Some((_, types))), Some(first)) = ((layer, taken), rest.first()) {
-            if !types.contains(first) {
-                return Some(format!("render takes only the error types of {other}"));
-            }
-        }
-        if rest.is_empty() && layer == "render" && taken.is_some() {
+        // The bare layer would bring everything of it.
+        let fits = |types: &[&str]| rest.first().is_some_and(|first| types.contains(first));
+        if layer == "render" && taken.is_some_and(|(_, types)| !fits(types)) {
             return Some(format!("render takes only the error types of {other}"));
         }
     }

@@ -579,11 +579,19 @@ fn an_edit_of_a_migration_that_is_not_in_place_is_free() {
     );
 }
 
+/// Migration, what was being done, desired version, and the steps or what the error says.
+type Interrupted = (
+    &'static str,
+    Doing,
+    &'static str,
+    Result<&'static [&'static str], &'static str>,
+);
+
 #[test]
 fn interrupted_steps_come_first_or_are_refused() {
     let project =
         Project::new("sql/0001_a redis/0001_x").file("sql/0001_a.cleanup.sql", "DROP TABLE old;");
-    let cases: [(&str, Doing, &str, Result<&[&str], &str>); 7] = [
+    let cases: [Interrupted; 7] = [
         (
             "sql/0001_a",
             Doing::Apply,

@@ -19,7 +19,7 @@ impl Planner<'_> {
         };
         Ok(SqlContent {
             path: file.path.clone(),
-            checksum: file.checksum.clone(),
+            checksum: file.checksum,
             transaction,
             lock_timeout_ms: lock_timeout.map(millis),
             statement_timeout_ms: millis(

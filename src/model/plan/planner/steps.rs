@@ -129,7 +129,7 @@ impl Planner<'_> {
                 data_loss: file.script.directives.data_loss.clone(),
             },
             description: None,
-            checksum: entry.checksum.clone(),
+            checksum: entry.checksum,
             after: BTreeSet::new(),
             resumes: self.half(id) == Some(Doing::Revert),
             out_of_order: false,
@@ -153,7 +153,7 @@ impl Planner<'_> {
                 return Ok(None);
             }
             let action = Action::AcceptEdit {
-                recorded: entry.checksum.clone(),
+                recorded: entry.checksum,
             };
             return Ok(Some(self.step(
                 migration,
@@ -174,15 +174,16 @@ impl Planner<'_> {
                 false,
             )));
         }
-        if entry.is_none() && self.claimed().contains(id) {
-            if let Some(proof) = self.adoptable(id)? {
-                return Ok(Some(self.step(
-                    migration,
-                    Action::Adopt { proof },
-                    StepContent::Record,
-                    false,
-                )));
-            }
+        if entry.is_none()
+            && self.claimed().contains(id)
+            && let Some(proof) = self.adoptable(id)?
+        {
+            return Ok(Some(self.step(
+                migration,
+                Action::Adopt { proof },
+                StepContent::Record,
+                false,
+            )));
         }
         let content = match &migration.content {
             Content::Sql(sql) => StepContent::Sql(self.sql_content(&sql.up, sql.down.as_ref())?),
@@ -216,7 +217,7 @@ impl Planner<'_> {
             id: migration.id.clone(),
             action,
             description: migration.description.clone(),
-            checksum: migration.checksum().clone(),
+            checksum: *migration.checksum(),
             after: BTreeSet::new(),
             resumes,
             out_of_order,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::model::catalog::Catalog;
 use crate::model::config::{Config, ConfigError, PlanConfig, SchemaConfig};
 use crate::model::id::{IdError, MigrationId, StoreKind};
+use crate::model::lint::LintConfig;
 use crate::model::lock::{Lock, LockError};
 use crate::model::migration::{Content, Migration, RedisMigration, SqlFile, SqlMigration};
 use crate::model::redis::declaration::DeclarationError;
@@ -153,6 +154,19 @@ pub fn config(path: &Path) -> Result<Config, SourceError> {
 pub fn schema_config(path: &Path) -> Result<SchemaConfig, SourceError> {
     let text = config_text(path)?;
     Ok(SchemaConfig::parse(
+        &path.display().to_string(),
+        &text,
+        &environment,
+    )?)
+}
+
+/// Reads the `[lint]` section alone, for a command that connects to nothing.
+///
+/// # Errors
+/// As [`config`].
+pub fn lint_config(path: &Path) -> Result<LintConfig, SourceError> {
+    let text = config_text(path)?;
+    Ok(LintConfig::parse(
         &path.display().to_string(),
         &text,
         &environment,

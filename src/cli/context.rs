@@ -13,7 +13,8 @@ use crate::model::config::Config;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::Holder;
-use crate::model::plan::Desired;
+use crate::model::lint::lint;
+use crate::model::plan::{Decision, Desired, Evidence};
 use crate::model::state::{ObservedState, StoreState};
 use crate::source;
 use crate::store::postgres::PostgresStore;
@@ -77,6 +78,12 @@ impl Project {
             .iter()
             .filter_map(|(kind, store)| Some((store.address(), observed.stores.get(&kind)?)))
             .collect()
+    }
+
+    /// Gathers the evidence of a plan.
+    pub(super) async fn estimate(&self, decision: &Decision) -> Result<Evidence, CliError> {
+        let findings = lint(&self.catalog, &self.graph, &self.config.lint);
+        Ok(engine::estimate(&self.stores, &self.catalog, decision, &findings).await?)
     }
 
     /// Observes the stores.

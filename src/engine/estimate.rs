@@ -2,13 +2,15 @@
 
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
-use crate::model::migration::Content;
+use crate::model::lint::Finding;
+use crate::model::migration::{Content, Migration};
 use crate::model::plan::{
     Action, Decision, Evidence, Step, StepContent, StepEvidence, Warning, WarningKind,
 };
 use crate::store::StoreError;
 
-/// Counts and sizes what each step meets. Leaves no trace.
+/// Counts and sizes what each step meets, and adds what the linter found in the files that it runs. Leaves
+/// no trace.
 ///
 /// # Errors
 /// A store that cannot be read; Redis keys that would stop the apply, such as one that no step accounts
@@ -17,6 +19,7 @@ pub async fn estimate(
     stores: &Stores,
     catalog: &Catalog,
     decision: &Decision,
+    findings: &[Finding],
 ) -> Result<Evidence, StoreError> {
     let mut evidence = Evidence {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -28,9 +31,54 @@ pub async fn estimate(
             (Some(store), _) => store.estimate(step, &decision.config).await?,
         };
         found.warnings.extend(general_warnings(catalog, step));
+        found
+            .warnings
+            .extend(lint_warnings(catalog, step, findings));
         evidence.steps.insert(step.id.clone(), found);
     }
     Ok(evidence)
+}
+
+/// The findings on the files that the step runs.
+fn lint_warnings(catalog: &Catalog, step: &Step, findings: &[Finding]) -> Vec<Warning> {
+    let files: Vec<&str> = catalog
+        .get(&step.id)
+        .map(|migration| files_run(&step.action, migration))
+        .unwrap_or_default();
+    findings
+        .iter()
+        .filter(|finding| finding.id.as_ref() == Some(&step.id))
+        .filter_map(|finding| {
+            let place = files.iter().position(|file| *file == finding.file)?;
+            let warning = finding.warning()?;
+            Some(match (place, finding.line) {
+                (0, _) => warning,
+                // A warning's line is one of the first file.
+                (_, Some(line)) => Warning {
+                    message: format!("{} ({}:{line})", warning.message, finding.file),
+                    line: None,
+                    ..warning
+                },
+                (_, None) => Warning {
+                    message: format!("{} ({})", warning.message, finding.file),
+                    ..warning
+                },
+            })
+        })
+        .collect()
+}
+
+/// The files that an action runs, the one that does the work first.
+fn files_run<'a>(action: &Action, migration: &'a Migration) -> Vec<&'a str> {
+    let files = match (&migration.content, action) {
+        (Content::Redis(redis), Action::Apply) => return vec![redis.path.as_str()],
+        (Content::Sql(sql), Action::Apply) => vec![Some(&sql.up), sql.verify.as_ref()],
+        (Content::Sql(sql), Action::Revert { .. }) => vec![sql.down.as_ref()],
+        (Content::Sql(sql), Action::Cleanup) => vec![sql.cleanup.as_ref(), sql.verify.as_ref()],
+        _ => Vec::new(),
+    };
+    let files = files.into_iter().flatten();
+    files.map(|file| file.path.as_str()).collect()
 }
 
 /// What can be told without the store.

@@ -1,5 +1,6 @@
 //! The pure part: types and decisions. No file system, environment, clock, network, async or printing.
 
+pub mod allow;
 pub mod catalog;
 pub mod checksum;
 pub mod codec;
@@ -11,6 +12,7 @@ pub mod graph;
 pub mod history;
 pub mod id;
 pub mod lease;
+pub mod lint;
 pub mod lock;
 pub mod migration;
 pub mod nearest;

@@ -12,6 +12,7 @@ mod graph;
 mod history;
 mod json;
 mod lease;
+mod lint;
 mod list;
 mod notes;
 mod plan;
@@ -29,6 +30,7 @@ pub use graph::{GraphView, graph_dot, graph_json, graph_mermaid, graph_svg, grap
 pub use history::{StoreHistory, history, history_json};
 pub use json::FORMAT_VERSION;
 pub use lease::{StoreLease, leases, leases_json};
+pub use lint::{lint, lint_json};
 pub use list::{ListView, list, list_hint, list_json};
 pub use notes::{created, lock_findings, locked, unlocked};
 pub use plan::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, stale};

@@ -51,7 +51,7 @@ impl Fixture {
 
 /// A store with short pauses between its tries.
 pub fn store(url: &str, golang: Option<&str>) -> PostgresStore {
-    let text = "[postgres]\nurl = \"${URL}\"\n";
+    let text = "[schema]\npath = \"schema\"\nversion = \"latest\"\n[postgres]\nurl = \"${URL}\"\n";
     let config = Config::parse("outpost.toml", text, &|_| Some(url.to_owned())).unwrap();
     let postgres = config.postgres.unwrap();
     PostgresStore::new(&postgres, golang.map(str::to_owned), Path::new("."))

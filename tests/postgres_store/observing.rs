@@ -1,6 +1,11 @@
 //! Reads: they leave no trace, wait for nobody, and never take an error for absence.
 
+use outpost::model::checksum::Checksum;
+use outpost::model::event::NoEvents;
+use outpost::model::migration::{Content, Migration, SqlFile, SqlMigration};
+use outpost::model::sql::Script;
 use outpost::model::state::{LedgerStatus, StoreIdentity};
+use outpost::model::verification::CheckOutcome;
 use outpost::store::{Observe, Store, StoreErrorKind};
 
 use crate::fixture::{Fixture, apply, run_alone, store};
@@ -24,7 +29,8 @@ async fn c09_a_reader_without_rights_to_write_sees_an_empty_ledger_and_leaves_no
         &fixture.database,
         "create role c09 login password 'pw'; alter role c09 set default_transaction_read_only = on",
     );
-    let before = query_one_text(&fixture.database, "select txid_current()::bigint + 1");
+    let catalog = "select md5(string_agg(oid::text || xmin::text, ',' order by oid)) from pg_class";
+    let before = query_one_text(&fixture.database, catalog);
     let state = store(
         &as_role(&fixture.database.url, "c09"),
         Some("schema_migrations"),
@@ -45,11 +51,7 @@ async fn c09_a_reader_without_rights_to_write_sees_an_empty_ledger_and_leaves_no
     ));
     let count = "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace where nspname = 'outpost'";
     assert_eq!(query_one_text(&fixture.database, count), "0");
-    assert_eq!(
-        query_one_text(&fixture.database, "select txid_current()"),
-        before,
-        "a transaction wrote"
-    );
+    assert_eq!(query_one_text(&fixture.database, catalog), before);
 }
 
 #[tokio::test]
@@ -114,14 +116,14 @@ async fn u03_reads_answer_while_an_alter_table_holds_its_locks() {
         .batch_execute("begin; alter table big alter column i type bigint")
         .await
         .unwrap();
-    let state = fixture.store.observe(&SCHEMA).await.unwrap();
-    assert_eq!(state.ledger.len(), 1);
+    assert_eq!(fixture.state().await.ledger.len(), 1);
+    assert!(fixture.store.lease().await.unwrap().is_none());
+    assert_eq!(fixture.store.history().await.unwrap().len(), 1);
+    // Definitions are worded by functions that need the table's lock: said at once, never waited for.
+    let error = fixture.store.observe(&SCHEMA).await.unwrap_err();
     assert!(
-        state
-            .schema
-            .unwrap()
-            .definitions
-            .contains_key("table public.big")
+        matches!(&error.kind, StoreErrorKind::NotReady { reason } if reason.contains("changes the schema")),
+        "{error:?}"
     );
     let step = apply("sql/0002_b", "alter table big add column u text");
     let plan = crate::fixture::plan(1, &[], &[], Default::default());
@@ -132,6 +134,14 @@ async fn u03_reads_answer_while_an_alter_table_holds_its_locks() {
         .unwrap();
     assert_eq!(evidence.tables[0].table, "public.big");
     altering.batch_execute("rollback").await.unwrap();
+    let schema = fixture
+        .store
+        .observe(&SCHEMA)
+        .await
+        .unwrap()
+        .schema
+        .unwrap();
+    assert!(schema.definitions.contains_key("table public.big"));
 }
 
 #[tokio::test]
@@ -263,4 +273,113 @@ async fn what_was_reverted_is_remembered_but_not_applied() {
     let entry = fixture.entry("sql/0001_a").await.unwrap();
     assert_eq!(entry.status, LedgerStatus::Reverted);
     assert!(!entry.is_applied());
+}
+
+fn migration(name: &str, up: &str, verify: Option<&str>) -> Migration {
+    let file = |suffix: &str, text: &str| {
+        let path = format!("{name}.{suffix}.sql");
+        SqlFile {
+            checksum: Checksum::of_content(text),
+            text: text.to_owned(),
+            script: Script::parse(&path, text).unwrap(),
+            path,
+        }
+    };
+    Migration {
+        id: crate::fixture::id(name),
+        description: None,
+        requires: Default::default(),
+        content: Content::Sql(Box::new(SqlMigration {
+            up: file("up", up),
+            down: None,
+            verify: verify.map(|text| file("verify", text)),
+            cleanup: None,
+        })),
+    }
+}
+
+#[tokio::test]
+async fn u27_verification_looks_at_every_row_and_names_line_and_row() {
+    let fixture = Fixture::new();
+    sql(
+        &fixture.database,
+        "create table a (i int, ok boolean); insert into a select i, i <> 500 from generate_series(1, 1000) i",
+    );
+    let up = "create table a (i int, ok boolean)";
+    let cases: [(&str, &[(CheckOutcome, u64)]); 6] = [
+        ("select i from a where i < 0", &[(CheckOutcome::Passed, 0)]),
+        (
+            "select ok from a where i < 500;\nselect true, true",
+            &[(CheckOutcome::Passed, 0), (CheckOutcome::Passed, 0)],
+        ),
+        ("select ok from a", &[(CheckOutcome::Failed, 1)]),
+        ("select i from a", &[(CheckOutcome::Failed, 1000)]),
+        ("select null", &[(CheckOutcome::Failed, 1)]),
+        ("select 1 from nowhere", &[(CheckOutcome::Failed, 1)]),
+    ];
+    for (verify, expected) in cases {
+        let migration = migration("sql/0001_a", up, Some(verify));
+        let found = fixture.store.verify(&migration, &NoEvents).await.unwrap();
+        let outcomes: Vec<_> = found.checks.iter().map(|c| (c.outcome, c.found)).collect();
+        assert_eq!(outcomes, expected, "{verify}: {found:?}");
+    }
+    let failing = migration(
+        "sql/0001_a",
+        up,
+        Some("select 1 where false;\n\nselect i, 'é\u{7}' from a where i = 7"),
+    );
+    let found = fixture.store.verify(&failing, &NoEvents).await.unwrap();
+    assert_eq!(
+        found.checks[1].findings,
+        ["sql/0001_a.verify.sql:3: (7, é\\u{7})"]
+    );
+    let none = fixture
+        .store
+        .verify(&migration("sql/0001_a", up, None), &NoEvents)
+        .await
+        .unwrap();
+    assert_eq!(none.checks[0].outcome, CheckOutcome::Unchecked);
+    let writes = migration(
+        "sql/0001_a",
+        up,
+        Some("with d as (delete from a returning i) select i from d where false"),
+    );
+    let error = fixture.store.verify(&writes, &NoEvents).await.unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+    assert_eq!(
+        query_one_text(&fixture.database, "select count(*) from a"),
+        "1000"
+    );
+}
+
+#[tokio::test]
+async fn u18_the_sizes_of_existing_tables_stand_beside_the_warnings() {
+    let fixture = Fixture::new();
+    sql(
+        &fixture.database,
+        "create table p (i int, t text) partition by range (i); create table p1 partition of p for values from (0) to (9); \
+         create table p2 partition of p for values from (9) to (2000); \
+         insert into p select i, repeat('x', 100) from generate_series(1, 1999) i; analyze p1; analyze p2",
+    );
+    let step = apply(
+        "sql/0001_a",
+        "create table fresh (i int);\nalter table fresh add column j int;\nalter table p alter column i type bigint",
+    );
+    let plan = crate::fixture::plan(1, &[], &[], Default::default());
+    let evidence = fixture
+        .store
+        .estimate(&step, &plan.decision.config)
+        .await
+        .unwrap();
+    assert_eq!(evidence.tables.len(), 1);
+    assert_eq!(
+        (evidence.tables[0].table.as_str(), evidence.tables[0].rows),
+        ("public.p", Some(1999))
+    );
+    assert!(evidence.tables[0].bytes > 200_000, "{evidence:?}");
+    assert!(!evidence.warnings.is_empty());
+    for warning in &evidence.warnings {
+        assert_eq!(warning.line, Some(3), "{evidence:?}");
+        assert!(warning.message.contains("about 1999 rows"), "{evidence:?}");
+    }
 }

@@ -257,7 +257,7 @@ async fn c15_an_answer_that_is_lost_on_its_way_is_found_in_the_ledger() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn c15_a_terminated_session_is_run_again() {
     let fixture = Fixture::new();
     sql(&fixture.database, "create table gate (i int)");
@@ -278,11 +278,15 @@ async fn c15_a_terminated_session_is_run_again() {
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
     let events = Recorder::default();
     let kill = async {
+        let database = fixture.database.clone();
         let waiting = "select pg_terminate_backend(pid) from pg_stat_activity \
                        where datname = current_database() and wait_event_type = 'Lock'";
-        while blocker.simple_query(waiting).await.unwrap().len() < 3 {
-            tokio::task::yield_now().await;
-        }
+        let killed = tokio::task::spawn_blocking(move || {
+            wait_until("the step waits", || {
+                !query_rows(&database, waiting).is_empty()
+            });
+        });
+        killed.await.unwrap();
         blocker.batch_execute("rollback").await.unwrap();
     };
     let (result, ()) = tokio::join!(run(&fixture.store, &step, &plan, &lease, &events), kill);

@@ -4,6 +4,9 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
+pub mod fake_redis;
+pub mod project;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::LazyLock;

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::migrate::apply::How;
 use crate::cli::migrate::plan::view;
 use crate::cli::output::Output;
-use crate::engine::{self, Depth};
+use crate::engine::Depth;
 use crate::model::id::MigrationId;
 use crate::model::plan::{Plan, plan_cleanup};
 use crate::plan_file;
@@ -50,7 +50,7 @@ impl Cleanup {
                 &desired,
                 chosen,
             )?;
-            let evidence = engine::estimate(&project.stores, &project.catalog, &decision).await?;
+            let evidence = project.estimate(&decision).await?;
             Ok(Plan::new(decision, evidence)?)
         })?;
         match &self.out {

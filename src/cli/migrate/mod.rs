@@ -4,6 +4,7 @@ mod apply;
 mod cleanup;
 mod graph;
 mod history;
+mod lint;
 mod list;
 mod lock;
 mod new;
@@ -34,6 +35,7 @@ pub(super) enum Migrate {
     History(history::History),
     Graph(graph::Graph),
     New(new::New),
+    Lint(lint::Lint),
     Lock(lock::Lock),
 }
 
@@ -51,6 +53,7 @@ impl Migrate {
             Self::History(command) => command.run(globals, output),
             Self::Graph(command) => command.run(globals, output),
             Self::New(command) => command.run(globals, output),
+            Self::Lint(command) => command.run(globals, output),
             Self::Lock(command) => command.run(globals, output),
         }
     }

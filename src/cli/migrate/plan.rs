@@ -7,7 +7,7 @@ use crate::cli::context::{Project, block_on};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::engine::{self, Depth};
+use crate::engine::Depth;
 use crate::model::plan::{self, Desired};
 use crate::plan_file;
 use crate::render::{self, Detail, PlanView};
@@ -74,7 +74,7 @@ impl Scope {
         let desired = self.desired(project)?;
         let observed = project.observe(Depth::Full).await?;
         let decision = plan::plan(&project.catalog, &project.graph, &observed, &desired)?;
-        let evidence = engine::estimate(&project.stores, &project.catalog, &decision).await?;
+        let evidence = project.estimate(&decision).await?;
         Ok(plan::Plan::new(decision, evidence)?)
     }
 }

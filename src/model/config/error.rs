@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::address::AddressProblem;
 use super::template::TemplateProblem;
 use crate::model::document::{ShapeError, ShapeProblem};
+use crate::model::id::IdError;
 
 /// A problem in outpost.toml, and where. Never holds a value that came from the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -108,6 +109,23 @@ pub enum ConfigProblem {
     /// `[vars] prefix`.
     #[error("`vars.prefix` is taken: ${{prefix}} is made from `redis.deployment_id`")]
     ReservedVariable,
+    /// A rule of the linter that does not exist.
+    #[error("the linter has no rule `{rule}`")]
+    UnknownRule {
+        /// The rule as written.
+        rule: String,
+        /// The one that it resembles.
+        nearest: Option<String>,
+    },
+    /// A finding that is accepted without a reason.
+    #[error("`{key}` gives no reason")]
+    NoReason {
+        /// The key.
+        key: String,
+    },
+    /// A key under `[lint.allow]` that names no migration.
+    #[error("`lint.allow`: {0}")]
+    Migration(IdError),
     /// A list of Redis nodes without `cluster = true`.
     #[error("`redis.url` lists nodes, but `redis.cluster` is not true")]
     NodesWithoutCluster,
@@ -203,6 +221,10 @@ impl ConfigProblem {
                 "use letters, digits and underscores, and no digit first".to_owned()
             }
             Self::ReservedVariable => "choose another name".to_owned(),
+            Self::UnknownRule { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
+            Self::UnknownRule { .. } => "docs/lint.md lists the rules".to_owned(),
+            Self::NoReason { .. } => "say why, for the next one who reads it".to_owned(),
+            Self::Migration(error) => return error.hint(),
             Self::NodesWithoutCluster => "set `cluster = true`, or give one url as a string".to_owned(),
             Self::ClusterDatabase { .. } => "remove the database from the url, or set `cluster = false`".to_owned(),
             Self::ClusterSocket { .. } => "give the nodes' hosts and ports, or set `cluster = false`".to_owned(),

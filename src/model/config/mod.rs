@@ -23,6 +23,7 @@ pub use error::{ConfigError, ConfigProblem};
 pub use plan::{PlanConfig, PlanPostgres, PlanRedis};
 pub use template::TemplateProblem;
 
+use super::lint::LintConfig;
 use super::secret::Secret;
 
 /// A valid configuration. `Debug` shows no password and no value that might be one.
@@ -42,6 +43,8 @@ pub struct Config {
     pub compat: CompatConfig,
     /// `[adopt]`.
     pub adopt: AdoptConfig,
+    /// `[lint]`; no part of a plan's decision.
+    pub lint: LintConfig,
 }
 
 impl Config {
@@ -73,6 +76,22 @@ impl PlanConfig {
     ) -> Result<Self, ConfigError> {
         let raw = raw::RawConfig::read(text).map_err(|error| ConfigError::shape(file, error))?;
         validate::Validator::new(file, env).offline(&raw)
+    }
+}
+
+impl LintConfig {
+    /// Reads only `[lint]`, for a command that connects to nothing. The shape of the whole file is still
+    /// checked.
+    ///
+    /// # Errors
+    /// As for [`Config::parse`].
+    pub fn parse(
+        file: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let raw = raw::RawConfig::read(text).map_err(|error| ConfigError::shape(file, error))?;
+        validate::Validator::new(file, env).lint(&raw.lint)
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::model::document::{Document, ShapeError, Table, Text};
 
 /// The sections of outpost.toml. A new one is added here, to `RawConfig` and to its reader.
-const SECTIONS: [&str; 7] = [
-    "schema", "postgres", "redis", "vars", "serve", "compat", "adopt",
+const SECTIONS: [&str; 8] = [
+    "schema", "postgres", "redis", "vars", "serve", "compat", "adopt", "lint",
 ];
 
 /// The file as written.
@@ -17,6 +17,7 @@ pub(super) struct RawConfig {
     pub(super) serve: RawServe,
     pub(super) compat: RawCompat,
     pub(super) adopt: RawAdopt,
+    pub(super) lint: RawLint,
 }
 
 #[derive(Debug)]
@@ -80,6 +81,21 @@ pub(super) struct RawAdopt {
     pub(super) missing: Option<Text>,
 }
 
+#[derive(Debug, Default)]
+pub(super) struct RawLint {
+    /// Level by rule.
+    pub(super) rules: Vec<RawVar>,
+    pub(super) allow: Vec<RawAllow>,
+}
+
+#[derive(Debug)]
+pub(super) struct RawAllow {
+    pub(super) migration: String,
+    pub(super) line: u32,
+    /// Reason by rule.
+    pub(super) rules: Vec<RawVar>,
+}
+
 impl RawConfig {
     pub(super) fn read(text: &str) -> Result<Self, ShapeError> {
         let document = Document::parse(text)?;
@@ -93,6 +109,7 @@ impl RawConfig {
             serve: section(&root, "serve", serve)?.unwrap_or_default(),
             compat: section(&root, "compat", compat)?.unwrap_or_default(),
             adopt: section(&root, "adopt", adopt)?.unwrap_or_default(),
+            lint: section(&root, "lint", lint)?.unwrap_or_default(),
         })
     }
 }
@@ -200,5 +217,23 @@ fn adopt(table: &Table<'_>) -> Result<RawAdopt, ShapeError> {
     table.allow_only(&["missing"])?;
     Ok(RawAdopt {
         missing: table.string("missing")?,
+    })
+}
+
+fn lint(table: &Table<'_>) -> Result<RawLint, ShapeError> {
+    table.allow_only(&["rules", "allow"])?;
+    let mut allow = Vec::new();
+    if let Some(migrations) = table.table("allow")? {
+        for (migration, line) in migrations.keys() {
+            allow.push(RawAllow {
+                migration: migration.to_owned(),
+                line,
+                rules: section(&migrations, migration, vars)?.unwrap_or_default(),
+            });
+        }
+    }
+    Ok(RawLint {
+        rules: section(table, "rules", vars)?.unwrap_or_default(),
+        allow,
     })
 }

@@ -17,6 +17,7 @@ use crate::model::duration::parse_duration;
 use crate::model::nearest::nearest;
 use crate::model::secret::Secret;
 
+mod lint;
 mod values;
 
 pub(super) struct Validator<'v> {
@@ -96,6 +97,7 @@ impl<'v> Validator<'v> {
                     })
                     .transpose()?,
             },
+            lint: self.lint(&raw.lint)?,
         })
     }
 

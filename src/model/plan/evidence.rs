@@ -86,6 +86,8 @@ pub enum WarningKind {
     Memory,
     /// Keys that no step accounts for, or of another form than declared: apply would stop at them.
     Unaccounted,
+    /// A rule of the linter found it in the files.
+    Lint,
     /// Anything else.
     Other,
 }

@@ -6,6 +6,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::{
     name::QualifiedName,
     risk::{self, Risk},
+    shape::{self, Shape},
     tables, tree,
 };
 
@@ -24,6 +25,8 @@ pub struct Class {
     pub creates: Vec<QualifiedName>,
     /// What it may cost a live database.
     pub risks: Vec<Risk>,
+    /// What it does to the shape of tables.
+    pub shape: Shape,
 }
 
 /// An index statement that runs outside a transaction and can leave an INVALID index behind.
@@ -62,6 +65,7 @@ pub(super) fn classify(statement: &SyntaxNode) -> Class {
         concurrent_index: concurrent_index(statement),
         risks: risk::risks(statement, &tables),
         creates: tables::created(statement),
+        shape: shape::shape(statement),
         tables,
     }
 }

@@ -13,7 +13,7 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why no tree came back.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unparsed {
+pub(crate) enum Unparsed {
     /// Expressions are nested deeper than any server accepts.
     TooDeep,
     /// The parser panicked: a fault of ours or of the parser, never of the caller.
@@ -23,7 +23,7 @@ pub(super) enum Unparsed {
 /// Runs `parse` with stack enough for `text`.
 ///
 /// A panic is caught here, so that one odd file cannot end a run that is in the middle of an apply.
-pub(super) fn with_stack_for<T: Send>(
+pub(crate) fn with_stack_for<T: Send>(
     text: &str,
     parse: impl FnOnce() -> T + Send,
 ) -> Result<T, Unparsed> {

@@ -6,9 +6,11 @@ use thiserror::Error;
 use toml::Value;
 
 use super::{lines::Lines, nearest};
+use crate::model::allow::Allow;
 use crate::model::duration::{DurationError, parse_duration};
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
+    "allow",
     "data_loss",
     "description",
     "lock_timeout",
@@ -41,6 +43,8 @@ pub struct Directives {
     pub description: Option<String>,
     /// Our parser must understand the file; otherwise it is sent to the server as one piece.
     pub parse: bool,
+    /// Findings on the file that its author accepts; the one directive that may be repeated.
+    pub allow: Vec<Allow>,
     /// The 1-based line of each directive that was written.
     pub lines: BTreeMap<String, usize>,
 }
@@ -57,6 +61,7 @@ impl Default for Directives {
             data_loss: None,
             description: None,
             parse: true,
+            allow: Vec::new(),
             lines: BTreeMap::new(),
         }
     }
@@ -186,6 +191,11 @@ impl Directives {
             key: &key,
         };
         match key.as_str() {
+            "allow" => {
+                self.allow.extend(at.allow(value)?);
+                self.lines.entry(key).or_insert(line);
+                return Ok(());
+            }
             "requires" => self.requires = at.strings(value)?,
             "root" => self.root = at.bool(&value)?,
             "transaction" => self.transaction = at.bool(&value)?,
@@ -258,6 +268,24 @@ impl At<'_> {
                 .collect(),
             other => Err(self.wrong(EXPECTED, &other)),
         }
+    }
+
+    fn allow(&self, value: Value) -> Result<Vec<Allow>, DirectiveError> {
+        const EXPECTED: &str = "a table of rules and reasons, such as { \"rule\" = \"why\" }";
+        let Value::Table(rules) = value else {
+            return Err(self.wrong(EXPECTED, &value));
+        };
+        rules
+            .into_iter()
+            .map(|(rule, reason)| match reason {
+                Value::String(reason) => Ok(Allow {
+                    rule,
+                    reason,
+                    line: self.line,
+                }),
+                other => Err(self.wrong(EXPECTED, &other)),
+            })
+            .collect()
     }
 
     fn duration(&self, value: Value) -> Result<Duration, DirectiveError> {
@@ -340,8 +368,21 @@ mod tests {
         assert_eq!(directives.statement_timeout, Some(Duration::ZERO));
         assert_eq!(directives.data_loss.as_deref(), Some("all of it"));
         assert_eq!(directives.description.as_deref(), Some("adds -- a table"));
+        assert_eq!(directives.allow, []);
         assert_eq!(directives.lines["requires"], 4);
         assert_eq!(directives.lines["parse"], 12);
+    }
+
+    #[test]
+    fn allow_alone_may_be_repeated() {
+        let text =
+            "-- outpost: allow = { a = \"x\", \"b-c\" = \"y\" }\n-- outpost: allow = { a = \"z\" }";
+        let allow = parse(text).unwrap().allow;
+        let read: Vec<(&str, &str, usize)> = allow
+            .iter()
+            .map(|allow| (&*allow.rule, &*allow.reason, allow.line))
+            .collect();
+        assert_eq!(read, [("a", "x", 1), ("b-c", "y", 1), ("a", "z", 2)]);
     }
 
     #[test]
@@ -402,6 +443,11 @@ mod tests {
                 "-- outpost: creates a table",
                 "f.up.sql:1: a directive is one `key = value` in TOML",
             ),
+            (
+                "-- outpost: allow = [\"a-rule\"]",
+                "takes a table of rules and reasons, such as { \"rule\" = \"why\" }, found array",
+            ),
+            ("-- outpost: allow = { a-rule = 1 }", "found integer"),
             ("-- outpost:", "there is no `key = value`"),
             (
                 "-- outpost: root = true, vars = true",

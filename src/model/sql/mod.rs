@@ -13,16 +13,20 @@ mod name;
 mod reader;
 mod risk;
 mod script;
+mod shape;
 mod substitute;
 mod tables;
 mod tree;
+
+pub(crate) use depth::with_stack_for;
 
 pub use classify::{Class, ConcurrentIndex, IndexAction};
 pub use directive::{DirectiveError, Directives};
 pub use error::{Note, NoteKind, ScriptError, SyntaxProblem};
 pub use name::QualifiedName;
 pub use risk::{Risk, RiskKind};
-pub use script::{Script, Statement};
+pub use script::{AllowComment, Script, Statement};
+pub use shape::Shape;
 pub use substitute::{SubstituteError, substitute};
 
 /// The most similar of the known words, when one is similar enough to be meant.

@@ -6,7 +6,8 @@ use squawk_syntax::{
 };
 
 use super::{
-    Class, Directives, IndexAction, Note, NoteKind, Script, ScriptError, Statement, SyntaxProblem,
+    AllowComment, Class, Directives, IndexAction, Note, NoteKind, Script, ScriptError, Statement,
+    SyntaxProblem,
     classify::classify,
     control::{Control, control_by_words, control_of},
     depth::Unparsed,
@@ -48,6 +49,7 @@ impl Reader<'_> {
             unwrapped: false,
             problems,
             notes: Vec::new(),
+            allows: Vec::new(),
         };
         if script.problems.is_empty() {
             script.unwrapped = self.unwrap(&mut parsed, directives.transaction)?;
@@ -58,6 +60,7 @@ impl Reader<'_> {
                 .collect();
         }
         script.statements = parsed.into_iter().map(|parsed| parsed.statement).collect();
+        script.allows = self.allows(&root, &script.statements);
         Ok(script)
     }
 
@@ -89,6 +92,7 @@ impl Reader<'_> {
             unwrapped: false,
             problems: Vec::new(),
             notes: Vec::new(),
+            allows: Vec::new(),
         })
     }
 
@@ -105,6 +109,7 @@ impl Reader<'_> {
             unwrapped: false,
             problems: vec![self.problem(0, message)],
             notes: Vec::new(),
+            allows: Vec::new(),
         }
     }
 
@@ -187,6 +192,34 @@ impl Reader<'_> {
                 }
                 .into())
             })
+    }
+
+    fn allows(&self, root: &SyntaxNode, statements: &[Statement]) -> Vec<AllowComment> {
+        let comments = root
+            .descendants_with_tokens()
+            .filter_map(|element| element.into_token())
+            .filter(|token| token.kind() == SyntaxKind::COMMENT);
+        comments
+            .filter_map(|token| {
+                let text = token.text().strip_prefix("--")?.trim_start();
+                let text = text.strip_prefix("outpost-allow")?;
+                if text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')) {
+                    return None;
+                }
+                let at = usize::from(token.text_range().start());
+                let (line, column) = self.lines.line_and_column(at);
+                let before = self.lines.text_of(line).chars().take(column - 1);
+                let alone = before.into_iter().all(char::is_whitespace);
+                Some(AllowComment {
+                    line,
+                    text: text.trim_end().to_owned(),
+                    statement: statements
+                        .iter()
+                        .position(|statement| statement.offset + statement.text.len() > at)
+                        .filter(|_| alone),
+                })
+            })
+            .collect()
     }
 
     fn problem(&self, offset: usize, message: &str) -> SyntaxProblem {

@@ -26,6 +26,20 @@ pub struct Script {
     pub problems: Vec<SyntaxProblem>,
     /// What works but may not be meant.
     pub notes: Vec<Note>,
+    /// The comments that accept a finding on one statement.
+    pub allows: Vec<AllowComment>,
+}
+
+/// A comment `-- outpost-allow: rule: reason`, not yet read further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowComment {
+    /// The 1-based line.
+    pub line: usize,
+    /// What follows `outpost-allow`.
+    pub text: String,
+    /// The statement, from 0, that it stands before or in; `None` behind the last one, and beside
+    /// another statement on its line.
+    pub statement: Option<usize>,
 }
 
 /// One statement of a [`Script`].

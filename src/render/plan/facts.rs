@@ -422,6 +422,7 @@ fn warning_label(kind: WarningKind) -> &'static str {
         WarningKind::NoVerification => "unverified",
         WarningKind::Memory => "memory",
         WarningKind::Unaccounted => "unaccounted keys",
+        WarningKind::Lint => "lint",
         WarningKind::Other => "warning",
     }
 }

@@ -131,7 +131,7 @@ fn describe(size: &TableSize) -> String {
     let bytes = match size.bytes {
         bytes if bytes < 1 << 20 => format!("{} KiB", bytes >> 10),
         bytes if bytes < 1 << 30 => format!("{} MiB", bytes >> 20),
-        bytes => format!("{}.{} GiB", bytes >> 30, (bytes % (1 << 30)) * 10 >> 30),
+        bytes => format!("{}.{} GiB", bytes >> 30, ((bytes % (1 << 30)) * 10) >> 30),
     };
     format!("{rows}, {bytes}")
 }

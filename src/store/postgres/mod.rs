@@ -8,6 +8,7 @@ mod address;
 mod concurrent;
 mod errors;
 mod estimate;
+mod failure;
 mod golang;
 mod history;
 mod index;

@@ -87,8 +87,10 @@ impl<'a> Script<'a> {
         for statement in statements {
             let start = self.chars;
             self.push(&statement.text);
+            // What ends too early is an error at the semicolon.
+            self.push("\n;");
             let end = self.chars;
-            self.push("\n;\n");
+            self.push("\n");
             self.statements.push(Placed {
                 statement,
                 start,
@@ -188,6 +190,8 @@ mod tests {
         let (found, line) = script.locate(Some(position), 0).unwrap();
         assert_eq!((found.text.as_str(), line), ("select 1,\n  nope", 8));
         let end = u32::try_from(script.text().chars().count()).unwrap();
+        let semicolon = u32::try_from(script.text()[..byte].chars().count() + 6).unwrap();
+        assert_eq!(script.locate(Some(semicolon), 0).unwrap().1, 8);
         assert!(script.locate(Some(end), 2).is_none());
         assert!(script.locate(Some(1), 0).is_none());
     }

@@ -104,7 +104,7 @@ impl RedisStore {
     ) -> Result<LedgerEntry, StoreError> {
         Ok(LedgerEntry {
             status,
-            checksum: step.checksum.clone(),
+            checksum: step.checksum,
             plan: run.plan.digest.hex(),
             at: self.now(session).await?,
             actor: run.lease.holder.user.clone(),

@@ -216,7 +216,10 @@ impl<'a> Session<'a> {
                 .map(Value::Array),
         };
         match answer {
-            Ok(value) => Ok(value),
+            Ok(value) => match unready(&value) {
+                Some(kind) => Err(kind),
+                None => Ok(value),
+            },
             Err(error) => {
                 if is_broken(&error) {
                     self.link.hang_up(generation).await;
@@ -231,6 +234,20 @@ impl<'a> Session<'a> {
 enum Request<'r> {
     One(&'r Cmd),
     Many(&'r Pipeline),
+}
+
+/// An answer among several by which the server says that it is only just coming up: all are asked again.
+fn unready(answers: &Value) -> Option<StoreErrorKind> {
+    let Value::Array(answers) = answers else {
+        return None;
+    };
+    answers.iter().find_map(|answer| match answer {
+        Value::ServerError(error) => {
+            let kind = classify(&error.clone().into(), "");
+            is_passing(&kind).then_some(kind)
+        }
+        _ => None,
+    })
 }
 
 /// Doubles with each try; the jitter keeps many runners from coming back at once.

@@ -1,5 +1,6 @@
 //! The decision: from what is desired and what was observed to the steps in between.
 
+mod adoption;
 mod contents;
 mod obstacles;
 mod steps;
@@ -131,8 +132,7 @@ impl<'a> Planner<'a> {
         }
         self.refuse_stranded(&reverts)?;
         self.link(&mut steps, &reverts)?;
-        self.adopt_row_last(&mut steps);
-        reverts.append(&mut steps);
+        reverts.extend(self.adopt_row_last(steps));
         Ok(self.decision(Purpose::Migrate, reverts))
     }
 
@@ -213,35 +213,6 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Makes the adoption of the migration that golang-migrate's row names wait for all others: once the
-    /// ledger has it, the row claims nothing any more, and an interrupted adoption must not lose the rest.
-    fn adopt_row_last(&self, steps: &mut [Step]) {
-        let row = self
-            .observed
-            .stores
-            .get(&StoreKind::Sql)
-            .and_then(|s| s.legacy.golang_migrate.as_ref()?.row);
-        let adopts =
-            |s: &Step| s.id.store() == StoreKind::Sql && matches!(s.action, Action::Adopt { .. });
-        let Some(last) = steps
-            .iter()
-            .find(|s| adopts(s) && row.is_some_and(|row| row.version == s.id.number()))
-            .map(|s| s.id.clone())
-        else {
-            return;
-        };
-        let itself = BTreeSet::from([last.clone()]);
-        let others: BTreeSet<MigrationId> = steps
-            .iter()
-            .filter(|s| adopts(s) && s.id != last)
-            .filter(|s| self.graph.needs_within(&s.id, &itself).is_empty())
-            .map(|s| s.id.clone())
-            .collect();
-        for step in steps.iter_mut().filter(|s| s.id == last) {
-            step.after.extend(others.iter().cloned());
-        }
     }
 
     fn decision(&self, purpose: Purpose, steps: Vec<Step>) -> Decision {

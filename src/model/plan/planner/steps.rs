@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::config::AdoptMissing;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::migration::{Content, Migration, SqlFile};
 use crate::model::plan::planner::Planner;
 use crate::model::plan::{Action, PlanError, Step, StepContent};
-use crate::model::state::{Doing, LedgerEntry, LedgerStatus, Proof};
+use crate::model::state::{Doing, LedgerEntry, LedgerStatus};
 
 impl Planner<'_> {
     pub(super) fn reverts(&self) -> Result<Vec<Step>, PlanError> {
@@ -195,39 +194,6 @@ impl Planner<'_> {
             content,
             entry.is_some(),
         )))
-    }
-
-    /// What proves a migration that an earlier tool recorded; `None` where it is to be run again for the
-    /// sources that have no counterpart.
-    fn adoptable(&self, id: &MigrationId) -> Result<Option<String>, PlanError> {
-        let proof = self
-            .observed
-            .stores
-            .get(&id.store())
-            .and_then(|s| s.proofs.get(id));
-        let (findings, sources_left) = match proof {
-            Some(Proof::Proven(proof)) => return Ok(Some(proof.clone())),
-            Some(Proof::SourcesLeft { count, samples }) => match self.desired.config.adopt_missing {
-                Some(AdoptMissing::Keep) => {
-                    return Ok(Some(format!("{count} sources without a counterpart are kept as they are")));
-                }
-                Some(AdoptMissing::Copy) => return Ok(None),
-                None => (
-                    vec![format!("{count} sources have no counterpart, such as {}", samples.join(", "))],
-                    true,
-                ),
-            },
-            Some(Proof::Disproven(findings)) => (findings.clone(), false),
-            Some(Proof::Nothing) | None => (
-                vec!["nothing proves it: the lock file does not pin this state, and there is no .verify.sql".to_owned()],
-                false,
-            ),
-        };
-        Err(PlanError::Unproven {
-            id: id.clone(),
-            findings,
-            sources_left,
-        })
     }
 
     pub(super) fn step(

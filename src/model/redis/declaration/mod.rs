@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 pub use error::{DeclarationError, DeclarationProblem};
 
+use crate::model::allow::Allow;
 use crate::model::config::PlanConfig;
 use crate::model::id::MigrationId;
 use crate::model::redis::op::{Copy, Op};
@@ -33,6 +34,8 @@ pub struct Declaration {
     pub requires: BTreeSet<MigrationId>,
     /// What must hold.
     pub steps: Vec<Step>,
+    /// Findings of the linter that its author accepts.
+    pub allow: Vec<Allow>,
 }
 
 /// One `[[step]]`.
@@ -47,6 +50,8 @@ pub struct Step {
 }
 
 /// What a key is to a migration.
+// Made and taken apart at once, for every key of a server: a box would cost an allocation each.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum Class<'d, 'k> {
     /// No pattern of the scope matches it.

@@ -1,11 +1,13 @@
 //! From TOML to a declaration, key by key.
 
 use super::{Declaration, DeclarationError, DeclarationProblem};
+use crate::model::allow::Allow;
 use crate::model::config::PlanConfig;
 use crate::model::document::{Document, ShapeError, Table, Text};
 use crate::model::redis::pattern::{Pattern, PatternError, Template};
 
-const TOP: [&str; 8] = [
+const TOP: [&str; 9] = [
+    "allow",
     "description",
     "compat_name",
     "only_if",
@@ -71,7 +73,24 @@ impl<'c> Parser<'c> {
                 })
                 .collect::<Result<_, _>>()?,
             steps,
+            allow: self.allow(&root)?,
         })
+    }
+
+    fn allow(&self, root: &Table<'_>) -> Result<Vec<Allow>, DeclarationError> {
+        let Some(table) = root.table("allow").map_err(|e| self.shape(e))? else {
+            return Ok(Vec::new());
+        };
+        table
+            .keys()
+            .map(|(rule, line)| {
+                Ok(Allow {
+                    rule: rule.to_owned(),
+                    reason: self.required(&table, rule)?.raw,
+                    line: usize::try_from(line).unwrap_or(usize::MAX),
+                })
+            })
+            .collect()
     }
 
     fn only_if(&self, root: &Table<'_>) -> Result<Option<String>, DeclarationError> {

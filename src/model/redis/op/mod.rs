@@ -181,3 +181,6 @@ impl std::fmt::Display for Op {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

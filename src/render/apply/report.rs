@@ -31,12 +31,10 @@ pub fn report(
             StepOutcome::AlreadyDone => (
                 '✓',
                 Tone::Faint,
-                format!("{} was done by an earlier run", step.action),
+                format!("{} done by an earlier run", step.action),
             ),
             StepOutcome::Failed(_) => ('✗', Tone::Bad, format!("{} failed", step.action)),
-            StepOutcome::NotStarted => {
-                ('.', Tone::Faint, format!("{} was not started", step.action))
-            }
+            StepOutcome::NotStarted => ('.', Tone::Faint, format!("{} not started", step.action)),
         };
         writeln!(
             out,
@@ -54,7 +52,7 @@ pub fn report(
     }
     writeln!(
         out,
-        "What is applied is recorded and is not repeated. To go on, run the same plan again:"
+        "What is applied is recorded and is not repeated. To go on with the same plan:"
     )?;
     writeln!(out, "  {}", line(resume))
 }

@@ -43,6 +43,14 @@ pub(super) struct StepView<'a> {
     config: &'a PlanConfig,
 }
 
+/// Something to look at before a plan is applied.
+#[derive(Debug, Clone)]
+pub(super) struct ReviewNote {
+    pub(super) words: String,
+    /// Whether data is lost.
+    pub(super) is_loss: bool,
+}
+
 impl<'a> PlanView<'a> {
     /// The steps, in the plan's order.
     pub(super) fn steps(&self) -> impl Iterator<Item = StepView<'a>> + use<'a> {
@@ -116,7 +124,7 @@ impl<'a> PlanView<'a> {
                 Action::Resolve(_) => &mut sum.resolve,
             };
             *counter += 1;
-            sum.warnings += view.evidence.warnings.len();
+            sum.warnings += view.warnings().len();
         }
         sum
     }
@@ -234,11 +242,7 @@ impl<'a> StepView<'a> {
     /// Why the step is there, or what it costs, where the action says so.
     pub(super) fn reason(&self) -> Option<String> {
         Some(match &self.step.action {
-            Action::Apply | Action::Cleanup => return None,
-            Action::Revert { data_loss: None } => return None,
-            Action::Revert {
-                data_loss: Some(loss),
-            } => format!("data loss: {loss}"),
+            Action::Apply | Action::Revert { .. } | Action::Cleanup => return None,
             Action::Adopt { proof } => format!("proof: {proof}"),
             Action::Skip { reason } => format!("not applicable: {reason}"),
             Action::AcceptEdit { recorded } => {
@@ -257,9 +261,30 @@ impl<'a> StepView<'a> {
         })
     }
 
-    /// Whether the reason is a loss.
-    pub(super) fn loses_data(&self) -> bool {
-        matches!(self.step.action, Action::Revert { data_loss: Some(_) })
+    /// What a reviewer should look at; what is lost for good comes first.
+    pub(super) fn warnings(&self) -> Vec<ReviewNote> {
+        let loss = match &self.step.action {
+            Action::Revert {
+                data_loss: Some(loss),
+            } => Some(loss),
+            _ => None,
+        };
+        let found = self.evidence.warnings.iter();
+        loss.map(|loss| ReviewNote {
+            words: format!("data loss: {loss}"),
+            is_loss: true,
+        })
+        .into_iter()
+        .chain(
+            // What the decision says of a loss needs no saying again.
+            found
+                .filter(|w| loss.is_none() || w.kind != WarningKind::DataLoss)
+                .map(|w| ReviewNote {
+                    words: warning_words(w),
+                    is_loss: w.kind == WarningKind::DataLoss,
+                }),
+        )
+        .collect()
     }
 
     /// The file that runs and how it runs, or that only the ledger is written.
@@ -381,7 +406,7 @@ pub(super) fn key_words(keys: &KeyCounts) -> String {
 }
 
 /// A warning with its kind and line.
-pub(super) fn warning_words(warning: &Warning) -> String {
+fn warning_words(warning: &Warning) -> String {
     let line = warning
         .line
         .map_or_else(String::new, |line| format!("line {line}: "));

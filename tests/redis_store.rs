@@ -4,8 +4,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use outpost::model::checksum::Checksum;
@@ -632,71 +634,116 @@ async fn lossy_conversions_need_to_be_allowed() {
     bench.apply("0002_t", TIMESTAMPS).await.unwrap();
 }
 
-/// An application that updates and deletes while the step runs: every update that it made and every
-/// deletion must stand afterwards.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn u30_a_concurrent_writer_loses_no_update_and_gets_no_key_back() {
-    const KEYS: usize = 3000;
-    let bench = Bench::new();
-    let mut connection = redis::Client::open(bench.server.url())
-        .unwrap()
-        .get_connection()
-        .unwrap();
-    let mut pipe = redis::pipe();
-    for n in 0..KEYS {
-        pipe.cmd("HSET")
-            .arg(format!("tenant:{{{n}}}:tenant"))
-            .arg(&["id", "x", "created_at", "2020-01-01T00:00:00Z"])
-            .ignore();
-    }
-    pipe.query::<()>(&mut connection).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let writer = std::thread::spawn({
-        let stop = stop.clone();
-        move || {
-            let mut written: BTreeMap<String, Option<String>> = BTreeMap::new();
-            let mut n = 7usize;
-            for round in 0..usize::MAX {
-                if stop.load(Ordering::Relaxed) && round >= KEYS {
-                    break;
-                }
-                n = (n * 31 + 17) % KEYS;
-                let key = format!("tenant:{{{n}}}:tenant");
-                if written.get(&key) == Some(&None) {
+/// Passes requests on to a server, and acts right before one that the test waits for.
+struct Proxy {
+    url: String,
+    /// The cursors of the SCANs of each connection.
+    scans: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+impl Proxy {
+    /// `act` is called with each request, before the server gets it.
+    fn before(server_url: &str, act: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let (login, address) = server_url.rsplit_once('@').unwrap();
+        let upstream = address.trim_end_matches("/0").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{login}@{}/0", listener.local_addr().unwrap());
+        let scans: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
+        let (act, seen) = (Arc::new(act), scans.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                // A server that is just being restarted takes no connection; the client tries again.
+                let Ok(mut server) = TcpStream::connect(&upstream) else {
                     continue;
-                }
-                if round % 5 == 0 {
-                    redis::cmd("DEL").arg(&key).exec(&mut connection).unwrap();
-                    written.insert(key, None);
-                } else {
-                    let ms = (1_600_000_000_000 + round).to_string();
-                    redis::cmd("HSET")
-                        .arg(&key)
-                        .arg(&["created_at", &ms])
-                        .exec(&mut connection)
-                        .unwrap();
-                    written.insert(key, Some(ms));
-                }
+                };
+                let number = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(Vec::new());
+                    seen.len() - 1
+                };
+                let (mut answers, mut back) =
+                    (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut answers, &mut back);
+                    let _ = back.shutdown(std::net::Shutdown::Both);
+                });
+                let (act, seen) = (act.clone(), seen.clone());
+                std::thread::spawn(move || {
+                    let mut buffer = vec![0; 1 << 20];
+                    while let Ok(length @ 1..) = client.read(&mut buffer) {
+                        let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                        let mut words = request.split("\r\n");
+                        while let Some(word) = words.next() {
+                            if word == "SCAN" {
+                                words.next();
+                                seen.lock().unwrap()[number]
+                                    .extend(words.next().map(str::to_owned));
+                            }
+                        }
+                        act(&request);
+                        if server.write_all(&buffer[..length]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = server.shutdown(std::net::Shutdown::Both);
+                });
             }
-            written
+        });
+        Self { url, scans }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn u30_what_the_application_does_between_read_and_write_stands() {
+    let bench = Bench::new();
+    for id in ["updated", "converted", "deleted", "replaced", "alone"] {
+        let key = format!("tenant:{{{id}}}:tenant");
+        bench.cmd(&["HSET", &key, "id", id, "created_at", "2020-01-01T00:00:00Z"]);
+    }
+    let (direct, acted) = (bench.server.url().to_owned(), AtomicBool::new(false));
+    let proxy = Proxy::before(bench.server.url(), move |request| {
+        // The keys were read; this is the script that is to write them.
+        let writes = request.contains("EVAL") && request.contains("tenant:{alone}:tenant");
+        if !writes || acted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for words in [
+            &[
+                "HSET",
+                "tenant:{updated}:tenant",
+                "created_at",
+                "2024-01-02T03:04:05Z",
+            ][..],
+            &[
+                "HSET",
+                "tenant:{converted}:tenant",
+                "created_at",
+                "1600000000000",
+            ],
+            &["DEL", "tenant:{deleted}:tenant"],
+            &["DEL", "tenant:{replaced}:tenant"],
+            &["HSET", "tenant:{replaced}:tenant", "id", "new one"],
+        ] {
+            support::try_redis_cmd(&direct, words).unwrap();
         }
     });
-    bench.apply("0002_t", TIMESTAMPS).await.unwrap();
-    stop.store(true, Ordering::Relaxed);
-    let written = writer.join().unwrap();
-    assert!(written.len() > 100);
-    for (key, value) in &written {
-        let found = bench.hash(key).remove("created_at");
-        assert_eq!(&found, value, "{key}");
-    }
-    for n in 0..KEYS {
-        let key = format!("tenant:{{{n}}}:tenant");
-        let hash = bench.hash(&key);
-        if !written.contains_key(&key) {
-            assert_eq!(hash["created_at"], "1577836800000");
-        }
-        assert!(hash.is_empty() || hash.contains_key("id"), "{key}");
-    }
+    let (store, _) = connect(&proxy.url, "");
+    let through = Bench { store, ..bench };
+    let done = through.apply("0002_t", TIMESTAMPS).await.unwrap();
+    let created = |id: &str| {
+        through
+            .hash(&format!("tenant:{{{id}}}:tenant"))
+            .remove("created_at")
+    };
+    assert_eq!(created("updated").as_deref(), Some("1704164645000"));
+    assert_eq!(created("converted").as_deref(), Some("1600000000000"));
+    assert_eq!(created("deleted"), None);
+    assert!(through.hash("tenant:{deleted}:tenant").is_empty());
+    assert_eq!(created("replaced"), None);
+    assert_eq!(through.hash("tenant:{replaced}:tenant")["id"], "new one");
+    assert_eq!(created("alone").as_deref(), Some("1577836800000"));
+    assert_eq!(done.passes, 3);
 }
 
 /// Cancels once the step has examined some keys.
@@ -743,7 +790,7 @@ async fn c15_an_interrupted_step_is_resumed_and_ends_where_an_undisturbed_one_do
         .run_under(&lease, &apply, &NoEvents, &CancellationToken::new())
         .await
         .unwrap();
-    assert_eq!(bench.keys(), undisturbed.keys());
+    assert!(bench.keys() == undisturbed.keys(), "the keys differ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -789,54 +836,96 @@ impl Events for Cutter {
     }
 }
 
-/// Kills the server and starts it again when the first progress is told.
-struct Restarter {
-    server: Mutex<RedisServer>,
-    done: AtomicBool,
-}
-
-impl Events for Restarter {
-    fn emit(&self, event: Event) {
-        if matches!(event, Event::Progress { .. }) && !self.done.swap(true, Ordering::Relaxed) {
-            self.server.lock().unwrap().restart().unwrap();
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restarted_server_is_scanned_anew_and_misses_no_key() {
+async fn a_restarted_server_is_scanned_anew_since_its_cursors_mean_something_else() {
     let server = fresh_redis_with(|r| {
         r.directive("appendonly yes")
             .directive("appendfsync always")
     });
-    let (store, config) = connect(server.url(), "");
+    let url = server.url().to_owned();
     redis_cmd(
         &server,
         &[
             "EVAL",
-            "for i = 1, 20000 do redis.call('HSET', 'tenant:' .. i, 'id', i) end return 1",
+            "for i = 1, 20000 do redis.call('HSET', 'tenant:{' .. i .. '}:tenant', 'n', i) end return 1",
             "0",
         ],
     );
-    let restarter = Restarter {
-        server: Mutex::new(server),
-        done: AtomicBool::new(false),
-    };
+    // The survey before the first write scans too: the restart is to fall into the pass after it.
+    let (server, scans) = (Mutex::new(server), AtomicU32::new(0));
+    let proxy = Proxy::before(&url, move |request| {
+        let mut server = server.lock().unwrap();
+        let writes = scans.load(Ordering::Relaxed) > 0 || request.contains("\"doing\":\"apply\"");
+        if writes && request.contains("SCAN\r\n") && scans.fetch_add(1, Ordering::Relaxed) == 5 {
+            server.restart().unwrap();
+        } else if writes && scans.load(Ordering::Relaxed) == 0 {
+            scans.store(1, Ordering::Relaxed);
+        }
+    });
+    let (store, config) = connect(&proxy.url, "");
     let lease = store.acquire("run-1", &holder()).await.unwrap();
-    let apply = step("0001_h", HASH_TAGS, Action::Apply);
+    let apply = step("0003_e", ENTITY, Action::Apply);
     let plan = plan(&config, &apply);
     let run = Run {
         lease: &lease,
         plan: &plan,
-        events: &restarter,
+        events: &NoEvents,
         cancel: &CancellationToken::new(),
     };
     store.run(&apply, &run).await.unwrap();
-    assert!(restarter.done.load(Ordering::Relaxed));
-    let server = restarter.server.into_inner().unwrap();
-    let copies: Vec<String> =
-        redis::from_redis_value(redis_cmd(&server, &["KEYS", "tenant:{*}:tenant"])).unwrap();
-    assert_eq!(copies.len(), 20_000);
+    let scans = proxy.scans.lock().unwrap();
+    let after: Vec<&String> = scans[1..].iter().flatten().collect();
+    // At most the page that was on its way still has an old cursor.
+    let anew = after.iter().position(|cursor| *cursor == "0").unwrap();
+    assert!(anew <= 1, "{after:?}");
+    let mut connection = redis::Client::open(url.as_str())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    for n in 1..=20_000 {
+        let key = format!("tenant:{{{n}}}:tenant");
+        let entity: String = redis::cmd("HGET")
+            .arg(key)
+            .arg("entity")
+            .query(&mut connection)
+            .unwrap();
+        assert_eq!(entity, "tenant");
+    }
+}
+
+#[tokio::test]
+async fn c15_a_resumed_step_ends_only_after_a_pass_over_all_keys() {
+    let bench = Bench::new();
+    bench.cmd(&[
+        "EVAL",
+        "for i = 1, 20000 do redis.call('HSET', 'tenant:{' .. i .. '}:tenant', 'created_at', '2020-01-01T00:00:00Z') end return 1",
+        "0",
+    ]);
+    let lease = bench.lease().await;
+    let apply = step("0002_t", TIMESTAMPS, Action::Apply);
+    let cancel = CancellationToken::new();
+    bench
+        .run_under(&lease, &apply, &CancelSoon(cancel.clone()), &cancel)
+        .await
+        .unwrap_err();
+    // The part behind the cursor needs work again, and the part before it needs none.
+    bench.cmd(&[
+        "EVAL",
+        "for i = 1, 20000 do local k = 'tenant:{' .. i .. '}:tenant' \
+         local old = redis.call('HGET', k, 'created_at') == '1577836800000' \
+         redis.call('HSET', k, 'created_at', old and '2020-01-01T00:00:00Z' or '1577836800000') end return 1",
+        "0",
+    ]);
+    bench
+        .run_under(&lease, &apply, &NoEvents, &CancellationToken::new())
+        .await
+        .unwrap();
+    let left = bench.number(&[
+        "EVAL",
+        "local n = 0 for i = 1, 20000 do if redis.call('HGET', 'tenant:{' .. i .. '}:tenant', 'created_at') ~= '1577836800000' then n = n + 1 end end return n",
+        "0",
+    ]);
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]

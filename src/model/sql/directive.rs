@@ -368,8 +368,21 @@ mod tests {
         assert_eq!(directives.statement_timeout, Some(Duration::ZERO));
         assert_eq!(directives.data_loss.as_deref(), Some("all of it"));
         assert_eq!(directives.description.as_deref(), Some("adds -- a table"));
+        assert_eq!(directives.allow, []);
         assert_eq!(directives.lines["requires"], 4);
         assert_eq!(directives.lines["parse"], 12);
+    }
+
+    #[test]
+    fn allow_alone_may_be_repeated() {
+        let text =
+            "-- outpost: allow = { a = \"x\", \"b-c\" = \"y\" }\n-- outpost: allow = { a = \"z\" }";
+        let allow = parse(text).unwrap().allow;
+        let read: Vec<(&str, &str, usize)> = allow
+            .iter()
+            .map(|allow| (&*allow.rule, &*allow.reason, allow.line))
+            .collect();
+        assert_eq!(read, [("a", "x", 1), ("b-c", "y", 1), ("a", "z", 2)]);
     }
 
     #[test]
@@ -430,6 +443,11 @@ mod tests {
                 "-- outpost: creates a table",
                 "f.up.sql:1: a directive is one `key = value` in TOML",
             ),
+            (
+                "-- outpost: allow = [\"a-rule\"]",
+                "takes a table of rules and reasons, such as { \"rule\" = \"why\" }, found array",
+            ),
+            ("-- outpost: allow = { a-rule = 1 }", "found integer"),
             ("-- outpost:", "there is no `key = value`"),
             (
                 "-- outpost: root = true, vars = true",

@@ -6,41 +6,23 @@ use redis::Value;
 
 use super::RedisStore;
 use super::deed::{Deed, Direction, Tally};
-use super::keys::SOURCES_PER_BUCKET;
 use super::link::Session;
 use super::pace::Pace;
-use super::scripts::{self, Call};
+use super::place::Place;
 use super::survey::{Survey, keys_error};
 use crate::model::event::{Event, NoEvents};
 use crate::model::plan::{Action, Step, StepContent};
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
-use crate::model::state::{Checkpoint, Doing, LedgerStatus, ScanCursor};
+use crate::model::state::Checkpoint;
 use crate::store::{Run, StoreError, StoreErrorKind};
 
 /// Passes until one finds nothing to do; an application that writes the old form on and on never lets that
 /// happen.
 const PASSES: u32 = 10;
-/// Keys between two checkpoints.
-const CHECKPOINT_EVERY: u64 = 5_000;
 /// Time between two reports of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-/// Keys of the tool's own that are removed in one call.
-const DROP_BATCH: u64 = 200;
-
-/// Where a pass is, for checkpoints and progress.
-struct Place {
-    pass: u32,
-    total: u64,
-    examined: u64,
-    /// Examined when the last checkpoint was written.
-    saved: u64,
-    told: Instant,
-    /// The run of the server that cursors belong to, as of this connection.
-    run_id: Option<String>,
-    generation: u64,
-}
 
 impl RedisStore {
     pub(super) async fn run_step(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
@@ -101,11 +83,7 @@ impl RedisStore {
         declaration: &Declaration,
         direction: Direction,
     ) -> Result<Done, StoreError> {
-        let doing = match direction {
-            Direction::Forward => Doing::Apply,
-            Direction::Back => Doing::Revert,
-            Direction::Clean => Doing::Cleanup,
-        };
+        let doing = direction.doing();
         let survey = run
             .cancel
             .run_until_cancelled(self.survey(session, declaration))
@@ -198,6 +176,8 @@ impl RedisStore {
             pace.way(sent.elapsed());
         }
         for pass in 1..=PASSES {
+            // A pass that began at a checkpoint says nothing of the keys before it.
+            let whole = cursor == 0;
             let mut place = Place {
                 pass,
                 total,
@@ -215,7 +195,7 @@ impl RedisStore {
             if !tally.findings.is_empty() {
                 return Err(keys_error(session, &step.id, tally.findings.sentences()));
             }
-            if tally.written == 0 && tally.contended == 0 {
+            if whole && tally.written == 0 && tally.contended == 0 {
                 return Ok(tally);
             }
         }
@@ -280,142 +260,6 @@ impl RedisStore {
             return Err(keys_error(session, &step.id, survey.findings.sentences()));
         }
         Ok(tally)
-    }
-
-    /// Writes a checkpoint where one is due, and stops where the user wants it.
-    async fn save(
-        &self,
-        deed: Deed<'_>,
-        step: &Step,
-        place: &mut Place,
-        cursor: u64,
-        sound: bool,
-    ) -> Result<(), StoreError> {
-        let cancelled = deed.run.cancel.is_cancelled();
-        if !cancelled && place.examined - place.saved < CHECKPOINT_EVERY {
-            return Ok(());
-        }
-        place.saved = place.examined;
-        let doing = match deed.direction {
-            Direction::Forward => Doing::Apply,
-            Direction::Back => Doing::Revert,
-            Direction::Clean => Doing::Cleanup,
-        };
-        // A key that was found wanting must be met again, so then there is no going on from here.
-        let cursors = match &place.run_id {
-            Some(run_id) if sound && cursor != 0 => vec![ScanCursor {
-                run_id: run_id.clone(),
-                cursor,
-            }],
-            _ => Vec::new(),
-        };
-        let checkpoint = Checkpoint {
-            statements_done: 0,
-            keys_done: place.examined,
-            cursors,
-        };
-        self.checkpoint(deed.session, step, deed.run, doing, checkpoint)
-            .await?;
-        if cancelled {
-            return Err(deed.session.error(StoreErrorKind::Cancelled));
-        }
-        Ok(())
-    }
-
-    /// Whether the server still is the one that gave the cursor.
-    async fn is_same_server(
-        &self,
-        session: Session<'_>,
-        place: &mut Place,
-    ) -> Result<bool, StoreError> {
-        let generation = self.link.generation();
-        if generation == place.generation {
-            return Ok(true);
-        }
-        let run_id = self.run_id(session).await?;
-        let same = run_id.is_some() && run_id == place.run_id;
-        place.generation = generation;
-        place.run_id = run_id;
-        Ok(same)
-    }
-
-    /// The cursor to go on from, if an earlier run of this plan left one and the server is the same;
-    /// `None` where no run of this plan began the step.
-    async fn resume_at(
-        &self,
-        session: Session<'_>,
-        step: &Step,
-        run: &Run<'_>,
-        doing: Doing,
-    ) -> Result<Option<u64>, StoreError> {
-        let Some(entry) = self.read_ledger(session).await?.entries.remove(&step.id) else {
-            return Ok(None);
-        };
-        if entry.plan != run.plan.digest.hex() || entry.status != (LedgerStatus::Partial { doing })
-        {
-            return Ok(None);
-        }
-        let run_id = self.run_id(session).await?;
-        let cursors = entry.checkpoint.unwrap_or_default().cursors;
-        let cursor = cursors
-            .iter()
-            .find(|cursor| Some(&cursor.run_id) == run_id.as_ref());
-        Ok(Some(cursor.map_or(0, |cursor| cursor.cursor)))
-    }
-
-    /// The buckets that record which sources were copied; their number is fixed when the step first runs.
-    async fn buckets(
-        &self,
-        session: Session<'_>,
-        step: &Step,
-        run: &Run<'_>,
-        declaration: &Declaration,
-        direction: Direction,
-        survey: &Survey,
-    ) -> Result<Option<u64>, StoreError> {
-        if !declaration.has_cleanup() || direction != Direction::Forward {
-            return self.bucket_count(session, &step.id).await;
-        }
-        let sources: u64 = survey.by_step.values().sum();
-        let answer = Call::fenced(&scripts::BUCKETS, &self.keys, run.lease)
-            .key(self.keys.copied(&step.id))
-            .arg((sources / SOURCES_PER_BUCKET + 1).to_string())
-            .run(session, "preparing the record of copies")
-            .await?;
-        redis::from_redis_value(answer)
-            .map(Some)
-            .map_err(|e| session.unexpected("preparing the record of copies", &e))
-    }
-
-    /// Removes the record of copies, and after a revert that of exceptions.
-    async fn forget(
-        &self,
-        session: Session<'_>,
-        step: &Step,
-        run: &Run<'_>,
-        direction: Direction,
-    ) -> Result<(), StoreError> {
-        let doing = "removing the record of copies";
-        let buckets = self
-            .bucket_count(session, &step.id)
-            .await?
-            .unwrap_or_default();
-        let mut from = 0;
-        while from < buckets {
-            let to = (from + DROP_BATCH).min(buckets);
-            let call = Call::fenced(&scripts::DROP, &self.keys, run.lease);
-            (from..to)
-                .fold(call, |call, n| call.key(self.keys.bucket(&step.id, n)))
-                .run(session, doing)
-                .await?;
-            from = to;
-        }
-        let mut call =
-            Call::fenced(&scripts::DROP, &self.keys, run.lease).key(self.keys.copied(&step.id));
-        if direction == Direction::Back {
-            call = call.key(self.keys.exceptions(&step.id));
-        }
-        call.run(session, doing).await.map(drop)
     }
 
     async fn refuse_without_room(

@@ -110,8 +110,9 @@ impl SourceDigest {
 /// form, at [`BYTES_PER_SOURCE`] each.
 pub(super) const SOURCES_PER_BUCKET: u64 = 64;
 
-/// Memory that the record of one copied source takes, its share of the bucket included: measured.
-pub(super) const BYTES_PER_SOURCE: u64 = 20;
+/// Memory that the record of one copied source takes, its share of the bucket included: 20 to 24 bytes on
+/// Redis 7.0, measured with 20,000 and 200,000 sources.
+pub(super) const BYTES_PER_SOURCE: u64 = 24;
 
 #[cfg(test)]
 mod tests {

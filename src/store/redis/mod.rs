@@ -6,6 +6,7 @@
 
 mod apply;
 mod command;
+mod copies;
 mod deed;
 mod errors;
 mod estimate;
@@ -16,6 +17,7 @@ mod link;
 mod memory;
 mod observe;
 mod pace;
+mod place;
 mod read;
 mod scan;
 mod scripts;

@@ -61,3 +61,78 @@ impl Validator<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    const START: &str = "[schema]\nversion = \"1\"\n";
+
+    #[test]
+    fn levels_and_accepted_findings_are_read_with_their_lines() {
+        let text = "[lint.rules]\nlock-edited = \"off\"\nmissing-verify = \"error\"\n\
+            [lint.allow.\"sql/0001_a\"]\nban-drop-table = \"${not} a variable\"\n";
+        let read = |text: &str| LintConfig::parse("o.toml", text, &|_| None).unwrap();
+        let config = read(&format!("{START}{text}"));
+        assert_eq!(config.levels["lock-edited"], None);
+        assert_eq!(config.levels["missing-verify"], Some(Level::Error));
+        let allow = &config.allow[&"sql/0001_a".parse().unwrap()];
+        assert_eq!(allow[0].rule, "ban-drop-table");
+        assert_eq!(allow[0].reason, "${not} a variable");
+        assert_eq!(allow[0].line, 7);
+        let nothing = read(START);
+        assert!(nothing.levels.is_empty() && nothing.allow.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_line_and_hint() {
+        for (text, message, hint) in [
+            (
+                "[lint.rules]\nban-drop-tabel = \"off\"",
+                "o.toml:4: the linter has no rule `ban-drop-tabel`",
+                "did you mean `ban-drop-table`?",
+            ),
+            (
+                "[lint.rules]\nzzz = \"off\"",
+                "o.toml:4: the linter has no rule `zzz`",
+                "docs/lint.md lists the rules",
+            ),
+            (
+                "[lint.rules]\nban-drop-table = \"warning\"",
+                "o.toml:4: `lint.rules.ban-drop-table = \"warning\"`: expected off, note, warn or error",
+                "did you mean \"warn\"?",
+            ),
+            (
+                "[lint.rules]\nban-drop-table = true",
+                "o.toml:4: `lint.rules.ban-drop-table` must be a string, not boolean",
+                "write a string",
+            ),
+            (
+                "[lint]\nrule = {}",
+                "o.toml:4: there is no key `rule` in [lint]",
+                "did you mean `rules`?",
+            ),
+            (
+                "[lint.allow.\"sql/0001_a\"]\nban-drop-table = \" \"",
+                "o.toml:4: `lint.allow.sql/0001_a.ban-drop-table` gives no reason",
+                "say why, for the next one who reads it",
+            ),
+            (
+                "[lint.allow.\"sql/0001_a\"]\nzzz = \"x\"",
+                "o.toml:4: the linter has no rule `zzz`",
+                "docs/lint.md lists the rules",
+            ),
+            (
+                "[lint.allow.0001_a]\nban-drop-table = \"x\"",
+                "o.toml:3: `lint.allow`: `0001_a` is not a migration id",
+                "an id is a store and a name",
+            ),
+        ] {
+            let text = format!("{START}{text}\n");
+            let error = LintConfig::parse("o.toml", &text, &|_| None).unwrap_err();
+            assert!(error.to_string().starts_with(message), "{error}");
+            assert!(error.hint().unwrap().starts_with(hint), "{text}");
+        }
+    }
+}

@@ -108,6 +108,13 @@ impl Project {
         self
     }
 
+    /// Without the pinned fingerprints, since migrations that they do not know are added.
+    #[must_use]
+    pub fn unlocked(self) -> Self {
+        fs::remove_file(self.path("schema/outpost.lock")).expect("a lock file");
+        self
+    }
+
     /// Writes a file below the folder.
     #[must_use]
     pub fn file(self, path: &str, text: &str) -> Self {

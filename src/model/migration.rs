@@ -165,7 +165,7 @@ impl Migration {
     /// Every file of it with its checksum, by path below the schema folder.
     pub fn files(&self) -> BTreeMap<String, Checksum> {
         match &self.content {
-            Content::Redis(redis) => [(redis.path.clone(), redis.checksum.clone())].into(),
+            Content::Redis(redis) => [(redis.path.clone(), redis.checksum)].into(),
             Content::Sql(sql) => [
                 Some(&sql.up),
                 sql.down.as_ref(),
@@ -174,7 +174,7 @@ impl Migration {
             ]
             .into_iter()
             .flatten()
-            .map(|file| (file.path.clone(), file.checksum.clone()))
+            .map(|file| (file.path.clone(), file.checksum))
             .collect(),
         }
     }

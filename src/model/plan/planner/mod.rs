@@ -184,7 +184,7 @@ impl<'a> Planner<'a> {
         let step = self.step(
             migration,
             Action::Resolve(resolution),
-            StepContent::Record,
+            self.declaration(migration),
             false,
         );
         Ok(self.decision(Purpose::Resolve, vec![step]))

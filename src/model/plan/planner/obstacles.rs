@@ -81,8 +81,8 @@ impl Planner<'_> {
                 return Err(PlanError::Edited {
                     id: migration.id.clone(),
                     file: migration.path().to_owned(),
-                    recorded: entry.checksum.clone(),
-                    found: migration.checksum().clone(),
+                    recorded: entry.checksum,
+                    found: *migration.checksum(),
                     half_done,
                 });
             }

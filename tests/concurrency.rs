@@ -46,7 +46,7 @@ fn u03_reads_answer_while_an_apply_holds_its_locks() {
     let (database, redis) = (fresh_database(), fresh_redis());
     let project = Project::outpost(&database, &redis);
     project.apply();
-    let project = project.version("latest").file(
+    let project = project.version("latest").unlocked().file(
         "schema/sql/0011_slow.up.sql",
         "alter table events add column note text;\nselect pg_sleep(60);",
     );
@@ -196,6 +196,7 @@ fn long_project(database: &Database, redis: &RedisServer) -> Project {
     );
     Project::outpost(database, redis)
         .version("latest")
+        .unlocked()
         .file(
             "schema/sql/0011_concurrent.up.sql",
             "-- outpost: transaction = false\n-- outpost: root = true\n\

@@ -149,6 +149,19 @@ impl Migration {
         }
     }
 
+    /// The line of its file that declares a requirement, from 1; `None` for the edge to its predecessor.
+    pub fn line_that_requires(&self, id: &MigrationId) -> Option<u32> {
+        match &self.content {
+            Content::Sql(sql) => {
+                let directives = &sql.up.script.directives;
+                let declared = directives.requires.iter().any(|text| *text == id.to_string());
+                let line = directives.lines.get("requires").filter(|_| declared)?;
+                u32::try_from(*line).ok()
+            }
+            Content::Redis(redis) => redis.declaration.requires.get(id).copied(),
+        }
+    }
+
     /// Every file of it with its checksum, by path below the schema folder.
     pub fn files(&self) -> BTreeMap<String, Checksum> {
         match &self.content {

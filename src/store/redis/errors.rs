@@ -19,7 +19,7 @@ const NOT_READY: [&str; 9] = [
 
 /// Sorts an error; `doing` names what was tried.
 pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
-    let reason = error.to_string();
+    let reason = words(error);
     if let Some(code) = code(error) {
         return match code.as_str() {
             "NOAUTH" | "WRONGPASS" => StoreErrorKind::Authentication { reason },
@@ -46,6 +46,15 @@ pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
             doing: doing.to_owned(),
             reason,
         },
+    }
+}
+
+/// The error in words, with the server's own code: the driver's names for codes are not the server's.
+fn words(error: &RedisError) -> String {
+    let text = error.to_string();
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) if !text.contains(code) => format!("{code} {detail}"),
+        _ => text,
     }
 }
 

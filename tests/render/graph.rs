@@ -51,7 +51,7 @@ fn view() -> GraphView {
         .take(8)
         .map(|(name, _, needs)| (id(name), needs.iter().map(|n| id(n)).collect()))
         .collect();
-    let graph = Graph::from_requirements(&requires, |_| String::new()).unwrap();
+    let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
     let statuses: Vec<MigrationStatus> = rows
         .into_iter()
         .map(|(name, stands, _)| status(name, stands))
@@ -117,7 +117,7 @@ fn a_long_chain_goes_straight_down() {
             )
         })
         .collect();
-    let graph = Graph::from_requirements(&requires, |_| String::new()).unwrap();
+    let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
     let statuses: Vec<MigrationStatus> = ids
         .iter()
         .map(|i| status(&i.to_string(), Status::Pending))

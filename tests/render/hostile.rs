@@ -159,7 +159,7 @@ fn nothing_gets_out_of_a_graph() {
     let mut nasty = status("sql/0001_a", Status::Pending);
     nasty.description = Some(NASTY.to_owned());
     let requires = BTreeMap::from([(id("sql/0001_a"), Default::default())]);
-    let graph = Graph::from_requirements(&requires, |_| String::new()).unwrap();
+    let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
     let view = GraphView::of_catalog(&graph, &[nasty]);
     golden("hostile-graph.dot", |out| graph_dot(out, &view));
     golden("hostile-graph.mmd", |out| graph_mermaid(out, &view));

@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(wrapped("aaaaaaaa b", 5), ["aaaaaaaa", "b"]);
         assert_eq!(wrapped("a\nb", 5), ["a", "b"]);
         assert_eq!(wrapped("", 5), [""]);
-        assert_eq!(wrapped("ago 3.0 s, x", 7), ["ago", "3.0 s, x"]);
+        assert_eq!(wrapped("ago 3.0 s, x", 8), ["ago", "3.0 s, x"]);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::model::plan::PlannedStatement;
 use crate::render::graph::{GraphView, anchor, svg};
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, key_words, table_words};
+use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::text::{html, html_block};
 
 /// The page allows itself nothing but its own style sheet.

@@ -13,7 +13,8 @@ use crate::model::sql::RiskKind;
 use crate::model::state::StoreIdentity;
 use crate::render::json;
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, Summary};
+use crate::render::plan::facts::Summary;
+use crate::render::plan::step::StepView;
 
 #[derive(Serialize)]
 struct PlanJson<'a> {

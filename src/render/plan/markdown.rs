@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::StepView;
+use crate::render::plan::step::StepView;
 use crate::render::text::{block, cut, markdown};
 use crate::render::units::{count, counted_len};
 

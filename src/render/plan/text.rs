@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::model::plan::{Action, PlannedStatement};
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, key_words, table_words};
+use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::style::{Style, Tone};
 use crate::render::text::{block, cut, line, padded, squeezed, wrapped};
 

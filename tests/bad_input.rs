@@ -734,10 +734,7 @@ fn a_key_of_the_wrong_type() {
         .exits(1)
         .says("tenant:odd")
         .says("hint:");
-    assert_eq!(
-        project.statuses()["redis/0001_hash_tags"] == "applied",
-        false
-    );
+    assert_ne!(project.statuses()["redis/0001_hash_tags"], "applied");
 }
 
 fn flat_contains(ended: &Ended, words: &str) -> bool {

@@ -210,8 +210,8 @@ fn long_project(database: &Database, redis: &RedisServer) -> Project {
              alter table filled add primary key (n);\n",
         )
         .file(
-            "schema/sql/0013_once.up.sql",
-            "-- outpost: transaction = false\ninsert into things values (-1, 'once');\nvacuum things;\n",
+            "schema/sql/0013_vacuum.up.sql",
+            "-- outpost: transaction = false\nvacuum things;\n",
         )
 }
 

@@ -242,7 +242,7 @@ fn c15_c04_a_killed_run_is_finished_by_the_same_plan_and_ends_like_an_undisturbe
     };
     assert!(!expected.2.contains(" f"), "{}", expected.2);
     // At moments that are named by what is there, and at others that are as random as the machine is.
-    let moments: [&str; 6] = ["pid 1 ms", "index", "lease", "copied", "converted", "fill"];
+    let moments = ["random", "index", "copied", "converted"];
     for moment in moments {
         let (database, redis) = (fresh_database(), fresh_redis());
         let project = long_project(&database, &redis);
@@ -257,12 +257,6 @@ fn c15_c04_a_killed_run_is_finished_by_the_same_plan_and_ends_like_an_undisturbe
                         "select count(*) from pg_stat_progress_create_index",
                     ) > 0
                 }
-                "lease" => {
-                    count(
-                        &database,
-                        "select count(*) from pg_tables where schemaname = 'outpost' and tablename = 'lease'",
-                    ) > 0
-                }
                 "copied" => has_more_keys(&redis, TENANTS * 4 + 2_000),
                 "converted" => !redis::from_redis_value::<Option<String>>(redis_cmd(
                     &redis,
@@ -271,19 +265,13 @@ fn c15_c04_a_killed_run_is_finished_by_the_same_plan_and_ends_like_an_undisturbe
                 .unwrap_or_default()
                 .unwrap_or_default()
                 .is_empty(),
-                "fill" => {
-                    count(
-                        &database,
-                        "select count(*) from pg_stat_activity where query like '%create table filled%' and state = 'active' and pid <> pg_backend_pid()",
-                    ) > 0
-                }
                 _ => {
                     thread::sleep(Duration::from_millis(rand::random_range(1..700)));
                     true
                 }
             };
-            while kills < 3 && child.try_wait().unwrap().is_none() && !reached() {}
-            if kills >= 3 || child.try_wait().unwrap().is_some() {
+            while kills < 2 && child.try_wait().unwrap().is_none() && !reached() {}
+            if kills >= 2 || child.try_wait().unwrap().is_some() {
                 let ended = project.wait(child).ok();
                 assert_eq!(ended.signal, None);
                 break;

@@ -31,7 +31,7 @@ pub fn report(
             StepOutcome::AlreadyDone => (
                 '✓',
                 Tone::Faint,
-                format!("{} was done by an earlier run", step.action),
+                format!("{} done by an earlier run", step.action),
             ),
             outcome if was_interrupted(outcome) => (
                 '✗',
@@ -39,9 +39,7 @@ pub fn report(
                 format!("{} was interrupted", step.action),
             ),
             StepOutcome::Failed(_) => ('✗', Tone::Bad, format!("{} failed", step.action)),
-            StepOutcome::NotStarted => {
-                ('.', Tone::Faint, format!("{} was not started", step.action))
-            }
+            StepOutcome::NotStarted => ('.', Tone::Faint, format!("{} not started", step.action)),
         };
         writeln!(
             out,
@@ -61,7 +59,7 @@ pub fn report(
     }
     writeln!(
         out,
-        "What is applied is recorded and is not repeated. To go on, run the same plan again:"
+        "What is applied is recorded and is not repeated. To go on with the same plan:"
     )?;
     writeln!(out, "  {}", line(resume))
 }

@@ -12,9 +12,7 @@ use crate::model::config::PlanConfig;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::migration::Migration;
-use crate::model::plan::{
-    Action, Decision, PlanError, Purpose, RecordedStore, Resolution, Step, StepContent,
-};
+use crate::model::plan::{Action, Decision, PlanError, Purpose, RecordedStore, Resolution, Step};
 use crate::model::state::{Doing, LedgerEntry, LedgerStatus, ObservedState, Proof};
 
 /// What the user wants.

@@ -171,11 +171,18 @@ impl Planner<'_> {
             let content = self.declaration(migration);
             return Ok(Some(self.step(migration, action, content, false)));
         }
-        if entry.is_none() && self.claimed().contains(id)
-            && let Some(proof) = self.adoptable(id)? {
-                let content = self.declaration(migration);
-                return Ok(Some(self.step(migration, Action::Adopt { proof }, content, false)));
-            }
+        if entry.is_none()
+            && self.claimed().contains(id)
+            && let Some(proof) = self.adoptable(id)?
+        {
+            let content = self.declaration(migration);
+            return Ok(Some(self.step(
+                migration,
+                Action::Adopt { proof },
+                content,
+                false,
+            )));
+        }
         let content = match &migration.content {
             Content::Sql(sql) => StepContent::Sql(self.sql_content(&sql.up, sql.down.as_ref())?),
             Content::Redis(_) => self.declaration(migration),

@@ -467,7 +467,7 @@ fn application(url: String, stop: Arc<AtomicBool>) -> (BTreeMap<String, String>,
     while !stop.load(Ordering::Relaxed) || written.is_empty() || gone.is_empty() {
         let key = format!("tenant:{{t{}}}:tenant", rand::random_range(0..4_000));
         time += 1;
-        if time % 5 == 0 {
+        if time.is_multiple_of(5) {
             let () = redis::cmd("DEL").arg(&key).query(&mut connection).unwrap();
             written.remove(&key);
             gone.insert(key);

@@ -4,9 +4,7 @@ use super::RedisStore;
 use super::link::Session;
 use super::survey::{Survey, keys_error};
 use crate::model::config::PlanConfig;
-use crate::model::plan::{
-    Action, KeyCounts, Step, StepEvidence, Warning, WarningKind,
-};
+use crate::model::plan::{Action, KeyCounts, Step, StepEvidence, Warning, WarningKind};
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::findings::Findings;
 use crate::model::redis::op::{Decision, Item, Op, Sort, Work};

@@ -389,7 +389,7 @@ fn redis_migrations(folder: &Path, config: &PlanConfig) -> Result<Vec<Migration>
             .filter(|_| !redis.declaration.root)
             .into_iter()
             .collect();
-        requires.extend(redis.declaration.requires.iter().cloned());
+        requires.extend(redis.declaration.requires.keys().cloned());
         migrations.push(Migration {
             id,
             description: redis.declaration.description.clone(),

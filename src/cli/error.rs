@@ -29,7 +29,7 @@ pub(super) enum CliError {
     #[error(transparent)]
     Id(#[from] IdError),
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(Box<PlanError>),
     #[error(transparent)]
     PlanFile(#[from] PlanFileError),
     #[error(transparent)]
@@ -39,7 +39,7 @@ pub(super) enum CliError {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Replay(Box<ReplayError>),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("there is nobody to ask: standard input is not a terminal")]
@@ -79,6 +79,20 @@ pub(super) enum CliError {
     LeaseAlive { id: String, holder: String },
     #[error("the plan has digest {found}, not {expected}")]
     OtherDigest { expected: String, found: String },
+}
+
+// Boxed, since they are the largest by far and every command returns this type.
+
+impl From<PlanError> for CliError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(Box::new(error))
+    }
+}
+
+impl From<ReplayError> for CliError {
+    fn from(error: ReplayError) -> Self {
+        Self::Replay(Box::new(error))
+    }
 }
 
 impl CliError {

@@ -28,6 +28,7 @@ pub async fn estimate(
     for step in &decision.steps {
         let mut found = match (stores.get(step.id.store()), &step.content) {
             (None, _) | (_, StepContent::Record) => StepEvidence::default(),
+            _ if step.action.is_record_only() => StepEvidence::default(),
             (Some(store), _) => store.estimate(step, &decision.config).await?,
         };
         found.warnings.extend(general_warnings(catalog, step));

@@ -7,7 +7,7 @@ use crate::model::catalog::Catalog;
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::state::ObservedState;
+use crate::model::state::{Doing, LedgerStatus, ObservedState};
 use crate::model::verification::{Check, CheckOutcome};
 use crate::store::StoreError;
 
@@ -24,7 +24,7 @@ pub async fn verify(
     events: &dyn Events,
 ) -> Result<Vec<Check>, StoreError> {
     let applied = observed.applied();
-    let mut checks = vec![ledger_check(catalog, observed)];
+    let mut checks = vec![ledger_check(catalog, observed), half_done_check(observed)];
     checks.extend(lock_check(catalog, graph));
     for id in graph.order(&applied) {
         let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else {
@@ -56,6 +56,37 @@ fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
         }
     }
     check
+}
+
+/// No step was begun and not finished, by this tool or by golang-migrate.
+fn half_done_check(observed: &ObservedState) -> Check {
+    let mut check = Check::new(None, "nothing is half done", "records");
+    for state in observed.stores.values() {
+        let mut ours = false;
+        for (id, entry) in &state.ledger {
+            check.examined += 1;
+            if let LedgerStatus::Partial { doing } = entry.status {
+                ours = true;
+                check.fail(format!("{id}: {} was begun and not finished", words(doing)));
+            }
+        }
+        check.examined += u64::from(state.legacy.golang_migrate.is_some());
+        // A step of ours outside a transaction keeps the row dirty, and was named above.
+        if let Some(version) = state.legacy.dirty_at().filter(|_| !ours) {
+            check.fail(format!(
+                "version {version} failed half way under golang-migrate"
+            ));
+        }
+    }
+    check
+}
+
+fn words(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Apply => "an apply",
+        Doing::Revert => "a revert",
+        Doing::Cleanup => "a cleanup",
+    }
 }
 
 /// The files are as the lock file pins them.

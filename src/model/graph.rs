@@ -12,12 +12,12 @@ use crate::model::id::MigrationId;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
     /// A migration requires one that no file defines.
-    #[error("{file}: {id} requires {missing}, which is not in the schema folder{}", nearest.as_ref().map(|n| format!("; the nearest id is {n}")).unwrap_or_default())]
+    #[error("{place}: {id} requires {missing}, which is not in the schema folder{}", nearest.as_ref().map(|n| format!("; the nearest id is {n}")).unwrap_or_default())]
     MissingRequirement {
         /// The migration.
         id: MigrationId,
-        /// Its file.
-        file: String,
+        /// Its file and the line.
+        place: String,
         /// What is not there.
         missing: MigrationId,
         /// An id that looks like it.
@@ -65,20 +65,25 @@ impl Graph {
             .iter()
             .map(|m| (m.id.clone(), m.requires.clone()))
             .collect();
-        Self::from_requirements(&requires, |id| {
-            catalog
-                .get(id)
-                .map_or_else(String::new, |m| m.path().to_owned())
+        Self::from_requirements(&requires, |id, required| {
+            let Some(migration) = catalog.get(id) else {
+                return String::new();
+            };
+            match migration.line_that_requires(required) {
+                Some(line) => format!("{}:{line}", migration.path()),
+                None => migration.path().to_owned(),
+            }
         })
     }
 
-    /// Builds the graph from bare requirements; `file_of` names a migration's file in errors.
+    /// Builds the graph from bare requirements; `place_of` tells in errors where a migration (the first)
+    /// requires another.
     ///
     /// # Errors
     /// As [`Graph::new`].
     pub fn from_requirements(
         requires: &BTreeMap<MigrationId, BTreeSet<MigrationId>>,
-        file_of: impl Fn(&MigrationId) -> String,
+        place_of: impl Fn(&MigrationId, &MigrationId) -> String,
     ) -> Result<Self, GraphError> {
         let ids: Vec<MigrationId> = requires.keys().cloned().collect();
         let index: BTreeMap<MigrationId, u32> = ids.iter().cloned().zip(0u32..).collect();
@@ -91,7 +96,7 @@ impl Graph {
                     let known: Vec<String> = ids.iter().map(ToString::to_string).collect();
                     return Err(GraphError::MissingRequirement {
                         id: id.clone(),
-                        file: file_of(id),
+                        place: place_of(id, missing),
                         missing: missing.clone(),
                         nearest: crate::model::nearest::nearest(
                             &missing.to_string(),

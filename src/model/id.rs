@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -58,7 +59,8 @@ impl FromStr for StoreKind {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct MigrationId {
     store: StoreKind,
-    name: String,
+    // Shared: ids are keys of most maps and stand in most errors.
+    name: Arc<str>,
     number: u64,
 }
 
@@ -71,7 +73,7 @@ impl MigrationId {
         let number = check_name(name).map_err(|problem| IdError::new(name, problem))?;
         Ok(Self {
             store,
-            name: name.to_owned(),
+            name: name.into(),
             number,
         })
     }

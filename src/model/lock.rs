@@ -176,8 +176,8 @@ impl Lock {
                 }),
                 Some(now) if now != pin => findings.push(LockFinding::Edited {
                     path: (*path).clone(),
-                    pinned: (*pin).clone(),
-                    found: (*now).clone(),
+                    pinned: **pin,
+                    found: **now,
                 }),
                 Some(_) => {}
             }

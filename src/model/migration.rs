@@ -149,10 +149,26 @@ impl Migration {
         }
     }
 
+    /// The line of its file that declares a requirement, from 1; `None` for the edge to its predecessor.
+    pub fn line_that_requires(&self, id: &MigrationId) -> Option<u32> {
+        match &self.content {
+            Content::Sql(sql) => {
+                let directives = &sql.up.script.directives;
+                let declared = directives
+                    .requires
+                    .iter()
+                    .any(|text| *text == id.to_string());
+                let line = directives.lines.get("requires").filter(|_| declared)?;
+                u32::try_from(*line).ok()
+            }
+            Content::Redis(redis) => redis.declaration.requires.get(id).copied(),
+        }
+    }
+
     /// Every file of it with its checksum, by path below the schema folder.
     pub fn files(&self) -> BTreeMap<String, Checksum> {
         match &self.content {
-            Content::Redis(redis) => [(redis.path.clone(), redis.checksum.clone())].into(),
+            Content::Redis(redis) => [(redis.path.clone(), redis.checksum)].into(),
             Content::Sql(sql) => [
                 Some(&sql.up),
                 sql.down.as_ref(),
@@ -161,7 +177,7 @@ impl Migration {
             ]
             .into_iter()
             .flatten()
-            .map(|file| (file.path.clone(), file.checksum.clone()))
+            .map(|file| (file.path.clone(), file.checksum))
             .collect(),
         }
     }

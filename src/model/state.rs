@@ -386,7 +386,8 @@ impl ObservedState {
     ///
     /// golang-migrate's row claims nothing once the ledger has the migration of its number: then the row is
     /// kept up by this tool, or was adopted with all that it stood for, and a migration that is merged late
-    /// with a lower number was never applied.
+    /// with a lower number was never applied. A person's decision about the migration of its number says
+    /// nothing of those before it: they are still claimed, and still to be proven.
     pub fn claimed(&self, catalog: &Catalog) -> BTreeSet<MigrationId> {
         let row_is_known = self.row_is_known();
         catalog
@@ -408,10 +409,13 @@ impl ObservedState {
         };
         let row = state.legacy.golang_migrate.as_ref().and_then(|g| g.row);
         row.is_some_and(|row| {
-            state
-                .ledger
-                .iter()
-                .any(|(id, entry)| id.number() == row.version && entry.recorded().is_some())
+            state.ledger.iter().any(|(id, entry)| {
+                let decided = LedgerStatus::Applied {
+                    how: HowApplied::Resolved,
+                    cleaned: false,
+                };
+                id.number() == row.version && entry.recorded().is_some() && entry.status != decided
+            })
         })
     }
 

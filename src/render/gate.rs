@@ -32,6 +32,13 @@ pub fn gate(out: &mut dyn Write, style: Style, gate: &Gate) -> io::Result<()> {
         super::error(out, style, &message, None)?;
         rows(out, style, &gate.ahead)?;
     }
+    if dirty {
+        return super::hint(
+            out,
+            style,
+            "mend the database with the tool that knows this migration, then set its row right",
+        );
+    }
     let hint = super::list::next(&gate.blocking).unwrap_or_else(|| {
         "start a release that knows these migrations, or allow it with [serve] ahead = \"warn\" in outpost.toml"
             .to_owned()

@@ -65,18 +65,36 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
         let mut line = String::new();
-        for word in paragraph.split(' ').filter(|word| !word.is_empty()) {
-            if !line.is_empty() && columns(&line) + 1 + columns(word) > width {
+        for word in words(paragraph) {
+            if !line.is_empty() && columns(&line) + 1 + columns(&word) > width {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
         }
         lines.push(line);
     }
     lines
+}
+
+/// The words of a line; a number keeps its unit.
+fn words(text: &str) -> Vec<String> {
+    const UNITS: [&str; 12] = [
+        "ms", "s", "min", "h", "d", "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB",
+    ];
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let unit = UNITS.contains(&word.trim_end_matches([',', ';', ')']));
+        match words.last_mut() {
+            Some(number) if unit && number.ends_with(|c: char| c.is_ascii_digit()) => {
+                number.push_str(&format!(" {word}"));
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Text between the tags of HTML, or in an attribute: safe to show, and nothing in it is markup.
@@ -90,14 +108,31 @@ pub(super) fn html_block(text: &str) -> String {
 }
 
 /// Text in a line of Markdown or of the HTML inside it. Entities are text in both, so nothing is
-/// emphasis, a link, a mention, an issue's number, a table's bar or a tag.
+/// emphasis, a link, a mention, an issue's number, a formula, an emoji, a table's bar or a tag.
 pub(super) fn markdown(text: &str) -> String {
-    let escaped = entities(&line(text), |c| {
-        c.is_ascii_punctuation()
-            && !matches!(c, ',' | '.' | '-' | '/' | '(' | ')' | '=' | '+' | '%')
-    });
-    // GitHub makes a link of a bare `www.` too.
-    escaped.replace("www.", "www&#46;")
+    let text = line(text);
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let after = rest.peek().copied().unwrap_or(' ');
+        let acts = match c {
+            // Inside of a word it is no emphasis.
+            '_' => !(before.is_alphanumeric() && after.is_alphanumeric()),
+            // Before a word it may begin an emoji, and after a scheme a link.
+            ':' => after != ' ',
+            // GitHub makes a link of a bare `www.`.
+            '.' => matches!(before, 'w' | 'W'),
+            c => "&<>`|*[]#@~$\\".contains(c),
+        };
+        if acts {
+            out.push_str(&format!("&#{};", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+        before = c;
+    }
+    out
 }
 
 fn entities(text: &str, which: impl Fn(char) -> bool) -> String {
@@ -150,10 +185,15 @@ mod tests {
             "&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62;&#38;&#34;"
         );
         let shown = markdown("`a`|*b*|<b>|@you|#1|[x](https://y)|www.z|\n# h");
-        for mark in ['`', '|', '*', '<', '>', '@', '[', ']', ':', '\n'] {
+        for mark in ['`', '|', '*', '<', '>', '@', '[', ']', ':', '\n', '#'] {
+            let shown = shown.replace("&#", "");
             assert!(!shown.contains(mark), "{mark:?} in {shown}");
         }
         assert!(!shown.contains("www."), "{shown}");
+        assert_eq!(
+            markdown("lock_timeout: 5s, _x_ :id:"),
+            "lock_timeout: 5s, &#95;x&#95; &#58;id:"
+        );
     }
 
     #[test]
@@ -175,6 +215,7 @@ mod tests {
         assert_eq!(wrapped("aaaaaaaa b", 5), ["aaaaaaaa", "b"]);
         assert_eq!(wrapped("a\nb", 5), ["a", "b"]);
         assert_eq!(wrapped("", 5), [""]);
+        assert_eq!(wrapped("ago 3.0 s, x", 8), ["ago", "3.0 s, x"]);
     }
 
     proptest! {

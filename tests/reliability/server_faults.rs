@@ -2,8 +2,6 @@
 //! recovers by itself, or ends with an error that says how to go on; nothing is lost or repeated.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use outpost::sandbox::PostgresServer;
 use rand::rngs::StdRng;
@@ -13,7 +11,7 @@ use crate::phase::{Phase, phases};
 use crate::proxy::{At, Direction, Fault, Wire};
 use crate::state::{difference, without_failures};
 use crate::support::{fresh_redis, fresh_redis_with, servers, started};
-use crate::world::{Ended, World};
+use crate::world::{Ended, Running, World};
 
 /// After a run that met a fault: it said what to do, that was done, and nothing differs.
 fn check_and_resume(world: &World, phase: &Phase, ended: &Ended, name: &str) {
@@ -110,23 +108,13 @@ fn c15_a_connection_cut_at_any_message_or_byte_is_made_good() {
     }
 }
 
-/// Lets a run go, does something to a server at the message with this number, and waits for its end.
-fn run_with(world: &World, phase: &Phase, number: usize, mut act: impl FnMut()) -> Ended {
-    let wire: Arc<Wire> = Wire::with(At::Message(number), Fault::Stall);
+/// Starts a run that waits at the message with this number.
+fn start_up_to(world: &World, phase: &Phase, number: usize) -> (Arc<Wire>, Running) {
+    let wire = Wire::with(At::Message(number), Fault::Stall);
     let arguments = ["migrate", "apply", phase.plan, "--parallelism", "1"];
     let running = world.start_on(&wire, &arguments);
-    let begun = Instant::now();
-    while !wire.fired() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{}",
-            running.output()
-        );
-        thread::sleep(Duration::from_millis(1));
-    }
-    act();
-    wire.release();
-    running.wait()
+    running.wait_for(&wire);
+    (wire, running)
 }
 
 #[test]
@@ -140,10 +128,11 @@ fn c15_postgres_killed_and_restarted_in_the_middle_of_a_run_loses_and_repeats_no
             world.restore(&phase.start);
             let number = random.random_range(1..=phase.messages.len());
             let name = format!("{}: killed at {}", phase.name, phase.messages[number - 1]);
-            let ended = run_with(&world, phase, number, || {
-                postgres.kill().unwrap();
-                postgres.restart().unwrap();
-            });
+            let (wire, running) = start_up_to(&world, phase, number);
+            postgres.kill().unwrap();
+            postgres.restart().unwrap();
+            wire.release();
+            let ended = running.wait();
             check_and_resume(&world, phase, &ended, &name);
         }
     }
@@ -160,18 +149,7 @@ fn c15_redis_killed_and_restarted_in_the_middle_of_a_run_loses_and_repeats_nothi
             world.restore(&phase.start);
             let number = random.random_range(1..=phase.messages.len());
             let name = format!("{}: killed at {}", phase.name, phase.messages[number - 1]);
-            let wire = Wire::with(At::Message(number), Fault::Stall);
-            let arguments = ["migrate", "apply", phase.plan, "--parallelism", "1"];
-            let running = world.start_on(&wire, &arguments);
-            let begun = Instant::now();
-            while !wire.fired() {
-                assert!(
-                    begun.elapsed() < Duration::from_secs(60),
-                    "{}",
-                    running.output()
-                );
-                thread::sleep(Duration::from_millis(1));
-            }
+            let (wire, running) = start_up_to(&world, phase, number);
             world.redis.kill().unwrap();
             world.redis.restart().unwrap();
             wire.release();

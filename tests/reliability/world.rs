@@ -44,9 +44,11 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The message that belongs to a run that gave up: what happened, and how to go on.
+    /// Whether a run gave up as it should: with an error, and how to go on. One that never reached its
+    /// server says what to look at.
     pub fn gave_up(&self) -> bool {
-        self.status.code() == Some(1) && self.output.contains("run the same plan again")
+        let hints = ["run the same plan again", "check that the server runs"];
+        self.status.code() == Some(1) && hints.iter().any(|hint| self.output.contains(hint))
     }
 
     pub fn killed(&self) -> bool {
@@ -77,6 +79,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Stops the process wherever it is.
+    pub fn freeze(&self) {
+        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGSTOP).unwrap();
+    }
+
     /// Lets a frozen process go on.
     pub fn wake(&self) {
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGCONT).unwrap();
@@ -94,6 +101,15 @@ impl Running {
             output: self.output(),
             pid: self.pid(),
         })
+    }
+
+    /// Waits until the fault of its wire has struck.
+    pub fn wait_for(&self, wire: &Wire) {
+        let begun = Instant::now();
+        while !wire.fired() {
+            assert!(begun.elapsed() < LIMIT, "no fault\n{}", self.output());
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits for its end, doing something now and then.

@@ -108,6 +108,13 @@ impl Project {
         self
     }
 
+    /// Without the pinned fingerprints, since migrations that they do not know are added.
+    #[must_use]
+    pub fn unlocked(self) -> Self {
+        fs::remove_file(self.path("schema/outpost.lock")).expect("a lock file");
+        self
+    }
+
     /// Writes a file below the folder.
     #[must_use]
     pub fn file(self, path: &str, text: &str) -> Self {
@@ -369,6 +376,8 @@ pub fn database_content(database: &Database) -> BTreeMap<String, String> {
         database,
         "n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'",
     ));
+    let sequences = query_rows(database, "select coalesce(last_value, 0) from pg_sequences");
+    content.insert("sequences".to_owned(), format!("{sequences:?}"));
     content
 }
 
@@ -386,7 +395,7 @@ fn rows_of(database: &Database, which: &str) -> BTreeMap<String, String> {
                     query_to_xml(format('select t::text as r from %I.%I as t order by 1', n.nspname, c.relname),
                                  false, false, '')::text
              from pg_class c join pg_namespace n on n.oid = c.relnamespace
-             where c.relkind in ('r', 'S') and {which}"
+             where c.relkind = 'r' and {which}"
         ),
     );
     rows.into_iter()

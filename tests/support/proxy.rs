@@ -190,7 +190,10 @@ impl Wire {
                 let fault = name.and_then(|name| self.count(protocol, name));
                 match fault {
                     Some(Fault::KillBefore) => return self.signal(Signal::SIGKILL).await,
-                    Some(Fault::CutBefore) => return,
+                    Some(Fault::CutBefore) => {
+                        self.fired.store(true, Ordering::SeqCst);
+                        return;
+                    }
                     Some(Fault::Freeze) => {
                         self.signal(Signal::SIGSTOP).await;
                         self.released.notified().await;

@@ -196,12 +196,7 @@ fn every_bad_line_is_refused_with_file_line_and_hint() {
             "no section [postgress]",
             "did you mean [postgres]?",
         ),
-        (
-            "[lint]",
-            5,
-            "no section [lint]",
-            "the sections are [schema]",
-        ),
+        ("[zzz]", 5, "no section [zzz]", "the sections are [schema]"),
         (
             "clustr = true",
             5,
@@ -672,6 +667,7 @@ fn near_toml() -> impl Strategy<Value = String> {
         "[serve]\n",
         "[compat]\n",
         "[adopt]\n",
+        "[lint.rules]\n",
         "version = \"1\"\n",
         "url = ",
         "direct_url = ",

@@ -45,7 +45,7 @@ pub enum PlanError {
         /// The migration.
         id: MigrationId,
         /// Its file.
-        file: String,
+        file: Box<str>,
         /// The checksum in the ledger.
         recorded: Checksum,
         /// The checksum of the file.

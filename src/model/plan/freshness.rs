@@ -362,7 +362,7 @@ impl LedgerEntry {
         };
         Some(RecordedEntry {
             status,
-            checksum: self.checksum.clone(),
+            checksum: self.checksum,
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::render::json;
 use crate::render::style::{Style, Tone};
 use crate::render::text::{block, line, wrapped};
 use crate::render::units::{count, counted};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Writes what became of each step, one line that sums the run up, and how to resume. `resume` is the
 /// command that was run.
@@ -31,19 +31,24 @@ pub fn report(
             StepOutcome::AlreadyDone => (
                 '✓',
                 Tone::Faint,
-                format!("{} was done by an earlier run", step.action),
+                format!("{} done by an earlier run", step.action),
+            ),
+            outcome if was_interrupted(outcome) => (
+                '✗',
+                Tone::Caution,
+                format!("{} was interrupted", step.action),
             ),
             StepOutcome::Failed(_) => ('✗', Tone::Bad, format!("{} failed", step.action)),
-            StepOutcome::NotStarted => {
-                ('.', Tone::Faint, format!("{} was not started", step.action))
-            }
+            StepOutcome::NotStarted => ('.', Tone::Faint, format!("{} not started", step.action)),
         };
         writeln!(
             out,
             "{}  {words}",
             style.paint(tone, &format!("{mark} {}", step.id))
         )?;
-        if let StepOutcome::Failed(error) = &step.outcome {
+        if let StepOutcome::Failed(error) = &step.outcome
+            && !was_interrupted(&step.outcome)
+        {
             failure(out, style, error)?;
         }
     }
@@ -54,7 +59,7 @@ pub fn report(
     }
     writeln!(
         out,
-        "What is applied is recorded and is not repeated. To go on, run the same plan again:"
+        "What is applied is recorded and is not repeated. To go on with the same plan:"
     )?;
     writeln!(out, "  {}", line(resume))
 }
@@ -91,6 +96,11 @@ fn failure(out: &mut dyn Write, style: Style, error: &StoreError) -> io::Result<
     Ok(())
 }
 
+/// An interruption is what somebody asked for: no failure of the step.
+fn was_interrupted(outcome: &StepOutcome<StoreError>) -> bool {
+    matches!(outcome, StepOutcome::Failed(error) if error.kind == StoreErrorKind::Cancelled)
+}
+
 fn summary(report: &Report<StoreError>) -> String {
     let already = report
         .steps
@@ -101,13 +111,22 @@ fn summary(report: &Report<StoreError>) -> String {
     if already > 0 {
         parts.push(format!("{already} done before"));
     }
-    if report.failed() > 0 {
-        parts.push(format!("{} failed", report.failed()));
+    let interrupted = report
+        .steps
+        .iter()
+        .filter(|s| was_interrupted(&s.outcome))
+        .count();
+    let failed = report.failed() - interrupted;
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
+    }
+    if interrupted > 0 {
+        parts.push(format!("{interrupted} interrupted"));
     }
     if report.not_started() > 0 {
         parts.push(format!("{} not started", report.not_started()));
     }
-    let word = match (report.complete(), report.failed()) {
+    let word = match (report.complete(), failed) {
         (true, _) => "Applied",
         (false, 0) => "Interrupted",
         (false, _) => "Failed",

@@ -1,3 +1,5 @@
+//! The graph as JSON.
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 

@@ -58,7 +58,7 @@ impl Look {
     /// A name for style sheets.
     pub(super) fn class(self) -> &'static str {
         match self {
-            Self::InPlace => "in-place",
+            Self::InPlace => "inplace",
             Self::Add => "add",
             Self::Adopt => "adopt",
             Self::Off => "off",
@@ -193,7 +193,7 @@ impl GraphView {
         let mut edges = BTreeSet::new();
         for (to, node) in nodes.iter().enumerate() {
             for needed in requires(&node.id) {
-                // An edge against the order can only come from a plan that was tampered with.
+                // The drawing goes down the order: a wait against it is not drawn, and is named at its step.
                 if let Some(&from) = place.get(&needed).filter(|from| **from < to) {
                     edges.insert((from, to));
                 }

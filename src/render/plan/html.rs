@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::model::plan::PlannedStatement;
 use crate::render::graph::{GraphView, anchor, svg};
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, key_words, table_words, warning_words};
+use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::text::{html, html_block};
 
 /// The page allows itself nothing but its own style sheet.
@@ -125,15 +125,11 @@ fn section(page: &mut String, view: &StepView<'_>) {
         let _ = writeln!(page, "<p>{}</p>", html(description));
     }
     if let Some(reason) = view.reason() {
-        let class = if view.loses_data() { "loss" } else { "reason" };
-        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", html(&reason));
+        let _ = writeln!(page, "<p>{}</p>", html(&reason));
     }
-    for warning in &view.evidence.warnings {
-        let _ = writeln!(
-            page,
-            "<p class=\"warning\">{}</p>",
-            html(&warning_words(warning))
-        );
+    for note in view.warnings() {
+        let class = if note.is_loss { "loss" } else { "warning" };
+        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", html(&note.words));
     }
     let _ = writeln!(
         page,

@@ -9,10 +9,12 @@ use crate::model::id::StoreKind;
 use crate::model::plan::{
     Action, PlannedStatement, Purpose, RecordedStatus, Resolution, Step, StepContent, WarningKind,
 };
+use crate::model::sql::RiskKind;
 use crate::model::state::StoreIdentity;
 use crate::render::json;
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, Summary};
+use crate::render::plan::facts::Summary;
+use crate::render::plan::step::StepView;
 
 #[derive(Serialize)]
 struct PlanJson<'a> {
@@ -116,6 +118,14 @@ struct StatementJson<'a> {
     text: &'a str,
     tables: Vec<String>,
     creates: Vec<String>,
+    risks: Vec<RiskJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct RiskJson<'a> {
+    kind: RiskKind,
+    table: Option<String>,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -298,5 +308,14 @@ fn statement_json(statement: &PlannedStatement) -> StatementJson<'_> {
         text: &statement.text,
         tables: statement.tables.iter().map(ToString::to_string).collect(),
         creates: statement.creates.iter().map(ToString::to_string).collect(),
+        risks: statement
+            .risks
+            .iter()
+            .map(|r| RiskJson {
+                kind: r.kind,
+                table: r.table.as_ref().map(ToString::to_string),
+                message: &r.sentence,
+            })
+            .collect(),
     }
 }

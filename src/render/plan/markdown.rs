@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, warning_words};
+use crate::render::plan::step::StepView;
 use crate::render::text::{block, cut, markdown};
 use crate::render::units::{count, counted_len};
 
@@ -39,11 +39,16 @@ pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()>
     table(view, &mut text, limit / 2);
     let mut left_out = Vec::new();
     for step in view.steps() {
-        let details = details(&step);
-        if text.len() + details.len() <= limit {
-            text.push_str(&details);
-        } else {
-            left_out.push(step.step.id.to_string());
+        let whole = details(&step, true);
+        let fits = |part: &str| text.len() + part.len() <= limit;
+        if fits(&whole) {
+            text.push_str(&whole);
+            continue;
+        }
+        left_out.push(step.step.id.to_string());
+        let without = details(&step, false);
+        if fits(&without) {
+            text.push_str(&without);
         }
     }
     if !left_out.is_empty() {
@@ -70,10 +75,9 @@ fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
         .steps()
         .flat_map(|step| {
             let id = step.step.id.to_string();
-            let loss = step.reason().filter(|_| step.loses_data());
-            loss.into_iter()
-                .chain(step.evidence.warnings.iter().map(warning_words))
-                .map(|words| format!("- `{id}`: {}\n", markdown(&words)))
+            step.warnings()
+                .into_iter()
+                .map(|note| format!("- `{id}`: {}\n", markdown(&note.words)))
                 .collect::<Vec<_>>()
         })
         .collect();
@@ -107,7 +111,7 @@ fn table(view: &PlanView<'_>, text: &mut String, limit: usize) {
             step.step.id,
             markdown(&step.action()),
             markdown(&step.size().unwrap_or_default()),
-            match step.evidence.warnings.len() {
+            match step.warnings().len() {
                 0 => String::new(),
                 number => number.to_string(),
             }
@@ -128,7 +132,8 @@ fn table(view: &PlanView<'_>, text: &mut String, limit: usize) {
     }
 }
 
-fn details(view: &StepView<'_>) -> String {
+/// A step, folded away; `content` is whether with its SQL or declaration.
+fn details(view: &StepView<'_>, content: bool) -> String {
     let step = view.step;
     let mut text = format!(
         "<details id=\"{}\"><summary><code>{} {}</code> {}</summary>\n\n",
@@ -150,12 +155,23 @@ fn details(view: &StepView<'_>) -> String {
     if let Some(size) = view.size() {
         paragraph(&size);
     }
-    for warning in &view.evidence.warnings {
-        let _ = writeln!(text, "- {}", markdown(&warning_words(warning)));
+    let notes = view.warnings();
+    for note in &notes {
+        let _ = writeln!(text, "- {}", markdown(&note.words));
     }
-    if !view.evidence.warnings.is_empty() {
+    if !notes.is_empty() {
         text.push('\n');
     }
+    if content {
+        self::content(&mut text, view);
+    } else {
+        text.push_str("What it runs is left out here.\n\n");
+    }
+    text.push_str("</details>\n\n");
+    text
+}
+
+fn content(text: &mut String, view: &StepView<'_>) {
     for operation in view.operations() {
         let _ = writeln!(text, "- {}", markdown(&operation));
     }
@@ -170,8 +186,6 @@ fn details(view: &StepView<'_>) -> String {
     if !view.statements().is_empty() {
         text.push_str(&fenced("sql", &sql(view.statements())));
     }
-    text.push_str("</details>\n\n");
-    text
 }
 
 fn sql(statements: &[crate::model::plan::PlannedStatement]) -> String {

@@ -4,6 +4,7 @@ mod facts;
 mod html;
 mod json;
 mod markdown;
+mod step;
 mod text;
 
 pub use facts::PlanView;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::model::plan::{Action, PlannedStatement};
 use crate::render::plan::PlanView;
-use crate::render::plan::facts::{StepView, key_words, table_words, warning_words};
+use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::style::{Style, Tone};
 use crate::render::text::{block, cut, line, padded, squeezed, wrapped};
 
@@ -104,7 +104,7 @@ fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) 
         say(None, description)?;
     }
     if let Some(reason) = view.reason() {
-        say(view.loses_data().then_some(Tone::Bad), &reason)?;
+        say(None, &reason)?;
     }
     say(Some(Tone::Faint), &view.how())?;
     for operation in view.operations() {
@@ -139,8 +139,13 @@ fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) 
     if let Some(keys) = &view.evidence.keys {
         say(Tone::Note, &key_words(keys))?;
     }
-    for warning in &view.evidence.warnings {
-        say(Tone::Caution, &format!("! {}", warning_words(warning)))?;
+    for note in view.warnings() {
+        let tone = if note.is_loss {
+            Tone::Bad
+        } else {
+            Tone::Caution
+        };
+        say(tone, &format!("! {}", note.words))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A Postgres address as written, with the parts that the driver does not know taken out of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use tokio_postgres::Config;
@@ -60,6 +61,9 @@ pub(super) fn target(
     let mut config: Config = rest.parse().map_err(|_| not_understood())?;
     let tls = match taken.remove("sslmode").as_deref() {
         Some("disable") => TlsMode::Disable,
+        // Nobody stands between two ends of one machine, and a server there seldom has a certificate
+        // that any authority signed.
+        None if is_this_machine(&config) => TlsMode::Disable,
         None | Some("allow" | "prefer") => TlsMode::Prefer,
         Some("require" | "verify-full") => TlsMode::Full,
         Some("verify-ca") => TlsMode::ChainOnly,
@@ -140,6 +144,16 @@ pub(super) fn hosts(url: &str) -> Vec<String> {
             Host::Unix(path) => format!("{}:{}", path.display(), port(index)),
         });
     shown.collect()
+}
+
+/// Whether every host is a Unix socket or a loopback address.
+fn is_this_machine(config: &Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    })
 }
 
 const TAKEN: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "passfile"];
@@ -257,6 +271,12 @@ mod tests {
                 (mode, driver),
                 "{query}"
             );
+        }
+        for host in ["localhost", "127.0.0.1", "[::1]", "%2Frun%2Fpostgresql"] {
+            let target = read(&format!("postgres://u:p@{host}/app")).unwrap();
+            assert_eq!(target.tls, TlsMode::Disable, "{host}");
+            let target = read(&format!("postgres://u:p@{host}/app?sslmode=require")).unwrap();
+            assert_eq!(target.tls, TlsMode::Full, "{host}");
         }
         assert!(matches!(
             read("postgres://u@db/app?sslmode=loose"),

@@ -171,11 +171,8 @@ impl PostgresStore {
                 ),
             });
         }
-        if edited {
-            return Ok(Reached::nothing(now));
-        }
         Ok(Reached {
-            done,
+            done: if edited { 0 } else { done },
             begun: true,
             now,
         })

@@ -11,7 +11,9 @@ use super::pace::Pace;
 use super::scripts::{self, Call};
 use crate::model::id::MigrationId;
 use crate::model::redis::findings::Findings;
-use crate::model::redis::op::{Change, Decision, Exception, Item, OnConflict, Op, Sort, Work};
+use crate::model::redis::op::{
+    Change, Decision, Exception, Item, Must, OnConflict, Op, Sort, Work,
+};
 use crate::store::{Run, StoreError};
 
 /// Which way a step runs.
@@ -119,8 +121,12 @@ impl Deed<'_> {
                     .arg(kind(op.kind))
                     .arg(conflict.map_or("keep", |(name, _)| *name))
                     .arg(op.guards.len().to_string());
-                for (field, _) in &op.guards {
-                    call = call.arg(field.as_str());
+                for guard in &op.guards {
+                    let sign = match guard.must {
+                        Must::Be => '=',
+                        Must::NotBe => '!',
+                    };
+                    call = call.arg(format!("{sign}{}", guard.field));
                 }
                 for item in items {
                     let digest = SourceDigest::of(&item.key);

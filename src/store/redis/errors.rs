@@ -19,7 +19,7 @@ const NOT_READY: [&str; 9] = [
 
 /// Sorts an error; `doing` names what was tried.
 pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
-    let reason = error.to_string();
+    let reason = words(error);
     if let Some(code) = code(error) {
         return match code.as_str() {
             "NOAUTH" | "WRONGPASS" => StoreErrorKind::Authentication { reason },
@@ -49,6 +49,15 @@ pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
     }
 }
 
+/// The error in words, with the server's own code: the driver's names for codes are not the server's.
+fn words(error: &RedisError) -> String {
+    let text = error.to_string();
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) if !text.contains(code) => format!("{code} {detail}"),
+        _ => text,
+    }
+}
+
 /// The server's error code. Before Redis 7 an error inside a script hides it behind a dash in the text.
 pub(super) fn code(error: &RedisError) -> Option<String> {
     let code = error.code()?;
@@ -67,7 +76,11 @@ pub(super) fn code(error: &RedisError) -> Option<String> {
 
 /// Whether the connection is of no use any more.
 pub(super) fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
+    // An answer that cannot be read was cut off in the middle: what comes after it is not known either.
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || error.kind() == ErrorKind::Parse
 }
 
 /// Whether the same request may well succeed in a moment.

@@ -236,7 +236,7 @@ impl Checks {
                 Problem::WrongType { .. } | Problem::Unreadable { .. } => {
                     format!("unreadable: {key}: {problem}")
                 }
-                Problem::Guard { .. } | Problem::BothFields { .. } => {
+                Problem::Guard { .. } | Problem::Ambiguous { .. } | Problem::BothFields { .. } => {
                     format!("wrong: {key}: {problem}")
                 }
             }),

@@ -99,8 +99,8 @@ mod tests {
                 "docs/lint.md lists the rules",
             ),
             (
-                "[lint.rules]\nban-drop-table = \"warning\"",
-                "o.toml:4: `lint.rules.ban-drop-table = \"warning\"`: expected off, note, warn or error",
+                "[lint.rules]\nban-drop-table = \"warm\"",
+                "o.toml:4: `lint.rules.ban-drop-table = \"warm\"`: expected off, note, warn or error",
                 "did you mean \"warn\"?",
             ),
             (

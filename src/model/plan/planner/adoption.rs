@@ -18,10 +18,12 @@ impl Planner<'_> {
             .get(&id.store())
             .and_then(|s| s.proofs.get(id));
         let (findings, sources_left) = match proof {
+            Some(Proof::Proven(_)) if self.copies_before(id) => return Ok(None),
             Some(Proof::Proven(proof)) => return Ok(Some(proof.clone())),
             Some(Proof::SourcesLeft { count, samples }) => match self.desired.config.adopt_missing {
                 Some(AdoptMissing::Keep) => {
-                    return Ok(Some(format!("{count} sources without a counterpart are kept as they are")));
+                    // No count: the proof is part of the decision, and keys come and go.
+                    return Ok(Some("sources without a counterpart are kept as they are".to_owned()));
                 }
                 Some(AdoptMissing::Copy) => return Ok(None),
                 None => (
@@ -40,6 +42,28 @@ impl Planner<'_> {
             findings,
             sources_left,
         })
+    }
+
+    /// Whether a Redis migration that it needs is run again, for sources without a counterpart: what that
+    /// one copies, this one has not seen, so it is run again as well.
+    fn copies_before(&self, id: &MigrationId) -> bool {
+        if id.store() != StoreKind::Redis
+            || self.desired.config.adopt_missing != Some(AdoptMissing::Copy)
+        {
+            return false;
+        }
+        let needed = self.graph.with_requirements(&BTreeSet::from([id.clone()]));
+        let claimed = self.claimed();
+        needed
+            .iter()
+            .filter(|needed| *needed != id && claimed.contains(needed))
+            .any(|needed| {
+                let state = self.observed.stores.get(&needed.store());
+                matches!(
+                    state.and_then(|s| s.proofs.get(needed)),
+                    Some(Proof::SourcesLeft { .. })
+                )
+            })
     }
 
     /// Makes the adoption of the migration that golang-migrate's row names wait for all others: once the

@@ -19,7 +19,7 @@ impl Planner<'_> {
         };
         Ok(SqlContent {
             path: file.path.clone(),
-            checksum: file.checksum.clone(),
+            checksum: file.checksum,
             transaction,
             lock_timeout_ms: lock_timeout.map(millis),
             statement_timeout_ms: millis(
@@ -31,7 +31,9 @@ impl Planner<'_> {
         })
     }
 
-    pub(super) fn redis_content(&self, migration: &Migration) -> StepContent {
+    /// The declaration of a Redis migration, also where only its record is written: the markers of earlier
+    /// tools go by a name that it holds. Nothing for SQL.
+    pub(super) fn declaration(&self, migration: &Migration) -> StepContent {
         match &migration.content {
             Content::Redis(redis) => StepContent::Redis(RedisContent {
                 path: redis.path.clone(),
@@ -44,7 +46,7 @@ impl Planner<'_> {
 
     pub(super) fn cleanup_content(&self, migration: &Migration) -> Result<StepContent, PlanError> {
         let Content::Sql(sql) = &migration.content else {
-            return Ok(self.redis_content(migration));
+            return Ok(self.declaration(migration));
         };
         let Some(cleanup) = &sql.cleanup else {
             return Ok(StepContent::Record);

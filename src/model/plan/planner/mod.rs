@@ -12,9 +12,7 @@ use crate::model::config::PlanConfig;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::migration::Migration;
-use crate::model::plan::{
-    Action, Decision, PlanError, Purpose, RecordedStore, Resolution, Step, StepContent,
-};
+use crate::model::plan::{Action, Decision, PlanError, Purpose, RecordedStore, Resolution, Step};
 use crate::model::state::{Doing, LedgerEntry, LedgerStatus, ObservedState, Proof};
 
 /// What the user wants.
@@ -184,7 +182,7 @@ impl<'a> Planner<'a> {
         let step = self.step(
             migration,
             Action::Resolve(resolution),
-            StepContent::Record,
+            self.declaration(migration),
             false,
         );
         Ok(self.decision(Purpose::Resolve, vec![step]))

@@ -80,9 +80,9 @@ impl Planner<'_> {
             if half_done || !self.desired.accept_edits {
                 return Err(PlanError::Edited {
                     id: migration.id.clone(),
-                    file: migration.path().to_owned(),
-                    recorded: entry.checksum.clone(),
-                    found: migration.checksum().clone(),
+                    file: migration.path().into(),
+                    recorded: entry.checksum,
+                    found: *migration.checksum(),
                     half_done,
                 });
             }

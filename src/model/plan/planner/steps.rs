@@ -81,7 +81,8 @@ impl Planner<'_> {
         };
         if matches!(entry.status, LedgerStatus::Skipped { .. }) {
             let action = Action::Revert { data_loss: None };
-            return Ok(Ok(self.step(migration, action, StepContent::Record, false)));
+            let content = self.declaration(migration);
+            return Ok(Ok(self.step(migration, action, content, false)));
         }
         if let Some(reason) = migration.irreversible() {
             return Ok(Err(reason));
@@ -101,7 +102,7 @@ impl Planner<'_> {
                 ),
                 None => return Ok(Err(format!("{id} has no .down.sql"))),
             },
-            Content::Redis(_) => (self.redis_content(migration), None),
+            Content::Redis(_) => (self.declaration(migration), None),
         };
         Ok(Ok(self.step(
             migration,
@@ -129,7 +130,7 @@ impl Planner<'_> {
                 data_loss: file.script.directives.data_loss.clone(),
             },
             description: None,
-            checksum: entry.checksum.clone(),
+            checksum: entry.checksum,
             after: BTreeSet::new(),
             resumes: self.half(id) == Some(Doing::Revert),
             out_of_order: false,
@@ -153,7 +154,7 @@ impl Planner<'_> {
                 return Ok(None);
             }
             let action = Action::AcceptEdit {
-                recorded: entry.checksum.clone(),
+                recorded: entry.checksum,
             };
             return Ok(Some(self.step(
                 migration,
@@ -167,26 +168,24 @@ impl Planner<'_> {
             let action = Action::Skip {
                 reason: reason.clone(),
             };
+            let content = self.declaration(migration);
+            return Ok(Some(self.step(migration, action, content, false)));
+        }
+        if entry.is_none()
+            && self.claimed().contains(id)
+            && let Some(proof) = self.adoptable(id)?
+        {
+            let content = self.declaration(migration);
             return Ok(Some(self.step(
                 migration,
-                action,
-                StepContent::Record,
+                Action::Adopt { proof },
+                content,
                 false,
             )));
         }
-        if entry.is_none() && self.claimed().contains(id) {
-            if let Some(proof) = self.adoptable(id)? {
-                return Ok(Some(self.step(
-                    migration,
-                    Action::Adopt { proof },
-                    StepContent::Record,
-                    false,
-                )));
-            }
-        }
         let content = match &migration.content {
             Content::Sql(sql) => StepContent::Sql(self.sql_content(&sql.up, sql.down.as_ref())?),
-            Content::Redis(_) => self.redis_content(migration),
+            Content::Redis(_) => self.declaration(migration),
         };
         Ok(Some(self.step(
             migration,
@@ -216,7 +215,7 @@ impl Planner<'_> {
             id: migration.id.clone(),
             action,
             description: migration.description.clone(),
-            checksum: migration.checksum().clone(),
+            checksum: *migration.checksum(),
             after: BTreeSet::new(),
             resumes,
             out_of_order,

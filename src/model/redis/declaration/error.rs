@@ -113,7 +113,7 @@ pub enum DeclarationProblem {
         name: String,
     },
     /// A guard on keys that are not declared to be hashes.
-    #[error("`fields` guards fields of a hash, so the step needs `type = \"hash\"`")]
+    #[error("`fields` and `unless` guard fields of a hash, so the step needs `type = \"hash\"`")]
     GuardWithoutHash,
     /// Two steps match the same key.
     #[error("step {first} and step {second} both match keys such as {}", printable(.example))]

@@ -5,7 +5,7 @@ mod error;
 mod parse;
 mod steps;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub use error::{DeclarationError, DeclarationProblem};
 
@@ -30,8 +30,8 @@ pub struct Declaration {
     pub ignore: Vec<Pattern>,
     /// Whether the edge to the migration before it is dropped.
     pub root: bool,
-    /// The migrations that it requires besides.
-    pub requires: BTreeSet<MigrationId>,
+    /// The migrations that it requires besides, each with the line that names it, from 1.
+    pub requires: BTreeMap<MigrationId, u32>,
     /// What must hold.
     pub steps: Vec<Step>,
     /// Findings of the linter that its author accepts.

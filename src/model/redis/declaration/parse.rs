@@ -67,9 +67,11 @@ impl<'c> Parser<'c> {
                 .texts(&root, "requires")?
                 .into_iter()
                 .map(|id| {
-                    id.raw
+                    let required = id
+                        .raw
                         .parse()
-                        .map_err(|e| self.error(id.line, DeclarationProblem::Requires(e)))
+                        .map_err(|e| self.error(id.line, DeclarationProblem::Requires(e)))?;
+                    Ok((required, id.line))
                 })
                 .collect::<Result<_, _>>()?,
             steps,

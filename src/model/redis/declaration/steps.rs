@@ -8,8 +8,8 @@ use crate::model::document::{Table, Text};
 use crate::model::nearest::nearest;
 use crate::model::redis::convert::{Conversion, Format};
 use crate::model::redis::op::{
-    Command, Convert, Copy, Delete, Expire, KeyType, OnConflict, OnError, Op, Persist, RemoveField,
-    RenameField, Set,
+    Command, Convert, Copy, Delete, Expire, Guard, KeyType, Must, OnConflict, OnError, Op, Persist,
+    RemoveField, RenameField, Set,
 };
 use crate::model::redis::pattern::{Pattern, Template};
 
@@ -80,7 +80,10 @@ impl Parser<'_> {
     }
 
     fn copy(&self, table: &Table<'_>) -> Result<Op, DeclarationError> {
-        self.only(table, &["copy", "to", "type", "fields", "on_conflict"])?;
+        self.only(
+            table,
+            &["copy", "to", "type", "fields", "unless", "on_conflict"],
+        )?;
         let from = self.pattern(&self.required(table, "copy")?)?;
         let to_text = self.required(table, "to")?;
         let to = self.key_template(&to_text, &from)?;
@@ -95,7 +98,15 @@ impl Parser<'_> {
             return Err(self.error(to_text.line, problem));
         }
         let kind = self.word(table, "type", &KeyType::NAMED)?;
-        let guards = self.field_values(table, "fields", &from)?;
+        let mut guards = Vec::new();
+        for (key, must) in [("fields", Must::Be), ("unless", Must::NotBe)] {
+            let values = self.field_values(table, key, &from)?;
+            guards.extend(
+                values
+                    .into_iter()
+                    .map(|(field, value)| Guard { field, value, must }),
+            );
+        }
         if !guards.is_empty() && kind != Some(KeyType::Hash) {
             return Err(self.error(table.line(), DeclarationProblem::GuardWithoutHash));
         }

@@ -12,10 +12,30 @@ pub struct Copy {
     pub to: Template,
     /// The type that sources must have; `None` for any.
     pub kind: Option<KeyType>,
-    /// Fields that must hold a value, or the source is not what the pattern takes it for.
-    pub guards: Vec<(String, Template)>,
+    /// What fields must hold, or must not, for a source to be what the pattern takes it for.
+    pub guards: Vec<Guard>,
     /// What happens where the target exists.
     pub on_conflict: OnConflict,
+}
+
+/// A condition on one field of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// The field.
+    pub field: String,
+    /// The value that it is compared with.
+    pub value: Template,
+    /// Which of the two it must be.
+    pub must: Must,
+}
+
+/// How a guarded field relates to its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Must {
+    /// The field holds the value (`fields`).
+    Be,
+    /// The field does not hold the value, or is absent (`unless`).
+    NotBe,
 }
 
 /// What happens where the target of a copy exists already.
@@ -41,14 +61,24 @@ impl OnConflict {
 
 impl Copy {
     pub(super) fn decide(&self, guards: &[Vec<u8>], view: &KeyView) -> Decision {
-        for (index, ((field, _), expected)) in self.guards.iter().zip(guards).enumerate() {
+        for (index, (guard, value)) in self.guards.iter().zip(guards).enumerate() {
             let found = view.fields.get(index).cloned().flatten();
-            if found.as_ref() != Some(expected) {
-                return Decision::Refused(Problem::Guard {
-                    field: field.clone(),
-                    expected: expected.clone(),
-                    found,
-                });
+            let field = guard.field.clone();
+            let holds = found.as_ref() == Some(value);
+            match guard.must {
+                Must::Be if !holds => {
+                    let expected = value.clone();
+                    return Decision::Refused(Problem::Guard {
+                        field,
+                        expected,
+                        found,
+                    });
+                }
+                Must::NotBe if holds => {
+                    let found = value.clone();
+                    return Decision::Refused(Problem::Ambiguous { field, found });
+                }
+                Must::Be | Must::NotBe => {}
             }
         }
         match (view.recorded, view.target, self.on_conflict) {
@@ -69,6 +99,43 @@ impl std::fmt::Display for Copy {
             OnConflict::Keep => Ok(()),
             OnConflict::Replace => f.write_str(", replacing existing ones"),
             OnConflict::Fail => f.write_str(", failing on existing ones"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::model::redis::op::KeyView;
+
+    #[test]
+    fn u33_a_hash_that_says_it_is_another_tenant_is_not_taken_for_a_list() {
+        let none: &dyn Fn(&str) -> Option<String> = &|_| None;
+        let copy = Copy {
+            from: Pattern::parse("tenant:<id>:destinations").unwrap(),
+            to: Template::parse_key("tenant:{<id>}:destinations", none).unwrap(),
+            kind: Some(KeyType::Hash),
+            guards: vec![Guard {
+                field: "id".to_owned(),
+                value: Template::parse_value("<id>:destinations", none).unwrap(),
+                must: Must::NotBe,
+            }],
+            on_conflict: OnConflict::Keep,
+        };
+        let view = |id: Option<&str>| KeyView {
+            kind: Some(KeyType::Hash),
+            fields: vec![id.map(|id| id.as_bytes().to_vec())],
+            ..KeyView::default()
+        };
+        let filled = vec![b"a:destinations".to_vec()];
+        for (id, taken) in [
+            (None, true),
+            (Some("another destination's JSON"), true),
+            (Some("a:destinations"), false),
+        ] {
+            let decision = copy.decide(&filled, &view(id));
+            assert_eq!(decision == Decision::Work(Work::Copy), taken, "{id:?}");
         }
     }
 }

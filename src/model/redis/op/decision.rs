@@ -109,6 +109,13 @@ pub enum Problem {
         /// What it holds; `None` where it is absent.
         found: Option<Vec<u8>>,
     },
+    /// A field says that the key is something else than its pattern takes it for.
+    Ambiguous {
+        /// The field.
+        field: String,
+        /// What it holds.
+        found: Vec<u8>,
+    },
     /// The target exists, and `on_conflict = "fail"`.
     Conflict,
     /// A value fits neither form.
@@ -155,7 +162,7 @@ impl Problem {
     pub fn sort(&self) -> Sort {
         match self {
             Self::WrongType { .. } => Sort::WrongType,
-            Self::Guard { .. } => Sort::Guard,
+            Self::Guard { .. } | Self::Ambiguous { .. } => Sort::Guard,
             Self::Conflict | Self::BothFields { .. } => Sort::Conflict,
             Self::Unreadable { .. } => Sort::Unreadable,
         }
@@ -169,6 +176,12 @@ impl std::fmt::Display for Problem {
             Self::WrongType { expected, found } => {
                 write!(f, "a {}, not a {}", found.name(), expected.name())
             }
+            Self::Ambiguous { field, found } => write!(
+                f,
+                "{} is \"{}\", so it is something else than its name suggests",
+                printable(field.as_bytes()),
+                printable(found)
+            ),
             Self::Guard {
                 field,
                 expected,

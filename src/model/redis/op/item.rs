@@ -27,15 +27,13 @@ impl<'d> Item<'d> {
             Op::Copy(op) => Some(op.to.expand(captures)?),
             _ => None,
         };
-        let templates = match &step.op {
-            Op::Copy(op) => op.guards.as_slice(),
-            Op::Set(op) => op.fields.as_slice(),
-            _ => &[],
+        let values = match &step.op {
+            Op::Copy(op) => (op.guards.iter().map(|guard| guard.value.expand(captures)))
+                .collect::<Result<_, _>>()?,
+            Op::Set(op) => (op.fields.iter().map(|(_, value)| value.expand(captures)))
+                .collect::<Result<_, _>>()?,
+            _ => Vec::new(),
         };
-        let values = templates
-            .iter()
-            .map(|(_, template)| template.expand(captures))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             step,
             key: captures.key().to_vec(),

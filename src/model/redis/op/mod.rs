@@ -16,7 +16,7 @@ mod set;
 
 pub use command::Command;
 pub use convert::{Convert, OnError};
-pub use copy::{Copy, OnConflict};
+pub use copy::{Copy, Guard, Must, OnConflict};
 pub use decision::{Change, Decision, Exception, KeyView, Problem, Recorded, Sort, Work};
 pub use delete::Delete;
 pub use expiry::{Expire, Persist};
@@ -132,7 +132,7 @@ impl Op {
     /// The hash fields that have to be read to decide, in the order in which [`KeyView::fields`] has them.
     pub fn fields(&self) -> Vec<&str> {
         match self {
-            Self::Copy(op) => op.guards.iter().map(|(field, _)| field.as_str()).collect(),
+            Self::Copy(op) => op.guards.iter().map(|guard| guard.field.as_str()).collect(),
             Self::Convert(op) => op.fields.iter().map(String::as_str).collect(),
             Self::Set(op) => op.fields.iter().map(|(field, _)| field.as_str()).collect(),
             Self::RenameField(op) => vec![&op.from, &op.to],

@@ -41,6 +41,7 @@ fn word(decision: &Decision) -> &'static str {
         Decision::Work(_) => "work",
         Decision::Refused(Problem::WrongType { .. }) => "wrong type",
         Decision::Refused(Problem::Guard { .. }) => "guard",
+        Decision::Refused(Problem::Ambiguous { .. }) => "ambiguous",
         Decision::Refused(Problem::Conflict) => "conflict",
         Decision::Refused(Problem::Unreadable { .. }) => "unreadable",
         Decision::Refused(Problem::BothFields { .. }) => "both",

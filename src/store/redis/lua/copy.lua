@@ -1,5 +1,5 @@
 -- KEYS: 4... source, target and bucket of each key. ARGV: 3 type or nothing, 4 on_conflict, 5 number of
--- guards, 6... the guards' fields, then for each key its digest and the guards' values.
+-- guards, 6... the guards' fields behind = or !, then for each key its digest and the guards' values.
 -- The same order of questions as the decision made from a read key: type, guards, record, target.
 local guards = tonumber(ARGV[5])
 local at = 6 + guards
@@ -15,7 +15,9 @@ for k = 4, #KEYS, 3 do
     answer = 'refused'
   else
     for g = 1, guards do
-      if redis.call('HGET', source, ARGV[5 + g]) ~= ARGV[at + g] then answer = 'refused' end
+      local guard = ARGV[5 + g]
+      local holds = redis.call('HGET', source, guard:sub(2)) == ARGV[at + g]
+      if holds ~= (guard:sub(1, 1) == '=') then answer = 'refused' end
     end
   end
   if not answer then

@@ -1,0 +1,231 @@
+//! What every form says of one step.
+
+use crate::model::config::PlanConfig;
+use crate::model::plan::{
+    Action, KeyCounts, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent,
+    StepEvidence, TableSize, Warning, WarningKind,
+};
+use crate::model::redis::declaration::Declaration;
+use crate::render::units::{bytes, count, counted, limit_ms};
+
+/// A step with what is known about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepView<'a> {
+    pub(super) step: &'a Step,
+    pub(super) evidence: &'a StepEvidence,
+    pub(super) config: &'a PlanConfig,
+}
+
+/// Something to look at before a plan is applied.
+#[derive(Debug, Clone)]
+pub(super) struct ReviewNote {
+    pub(super) words: String,
+    /// Whether data is lost.
+    pub(super) is_loss: bool,
+}
+
+impl<'a> StepView<'a> {
+    /// What is done, with what sets this step apart.
+    pub(super) fn action(&self) -> String {
+        let mut words = self.step.action.name().to_owned();
+        if self.step.resumes {
+            words.push_str(" (resumes)");
+        }
+        if self.step.out_of_order {
+            words.push_str(" (out of order)");
+        }
+        words
+    }
+
+    /// Why the step is there, or what it costs, where the action says so.
+    pub(super) fn reason(&self) -> Option<String> {
+        Some(match &self.step.action {
+            Action::Apply | Action::Revert { .. } | Action::Cleanup => return None,
+            Action::Adopt { proof } => format!("proof: {proof}"),
+            Action::Skip { reason } => format!("not applicable: {reason}"),
+            Action::AcceptEdit { recorded } => {
+                format!(
+                    "the ledger has {}, the file {}",
+                    recorded.short(),
+                    self.step.checksum.short()
+                )
+            }
+            Action::Resolve(Resolution::Applied) => {
+                "a person decided that it is in place".to_owned()
+            }
+            Action::Resolve(Resolution::RolledBack) => {
+                "a person decided that nothing of it is in place".to_owned()
+            }
+        })
+    }
+
+    /// What a reviewer should look at; what is lost for good comes first.
+    pub(super) fn warnings(&self) -> Vec<ReviewNote> {
+        let loss = match &self.step.action {
+            Action::Revert {
+                data_loss: Some(loss),
+            } => Some(loss),
+            _ => None,
+        };
+        let found = self.evidence.warnings.iter();
+        loss.map(|loss| ReviewNote {
+            words: format!("data loss: {loss}"),
+            is_loss: true,
+        })
+        .into_iter()
+        .chain(
+            // What the decision says of a loss needs no saying again.
+            found
+                .filter(|w| loss.is_none() || w.kind != WarningKind::DataLoss)
+                .map(|w| ReviewNote {
+                    words: warning_words(w),
+                    is_loss: w.kind == WarningKind::DataLoss,
+                }),
+        )
+        .collect()
+    }
+
+    /// The file that runs and how it runs, or that only the ledger is written.
+    pub(super) fn how(&self) -> String {
+        if self.step.action.is_record_only() {
+            return "only the ledger is written".to_owned();
+        }
+        match &self.step.content {
+            StepContent::Sql(sql) => sql_how(sql),
+            StepContent::Redis(redis) if redis.allow_lossy => {
+                format!("{}, lossy conversions allowed", redis.path)
+            }
+            StepContent::Redis(redis) => redis.path.clone(),
+            StepContent::Record => "only the ledger is written".to_owned(),
+        }
+    }
+
+    /// The checksum of the file that runs.
+    pub(super) fn checksum(&self) -> String {
+        match &self.step.content {
+            StepContent::Sql(sql) => sql.checksum.to_string(),
+            _ => self.step.checksum.to_string(),
+        }
+    }
+
+    pub(super) fn statements(&self) -> &'a [PlannedStatement] {
+        match &self.step.content {
+            StepContent::Sql(sql) => &sql.statements,
+            _ => &[],
+        }
+    }
+
+    /// Queries that must hold before a cleanup removes anything.
+    pub(super) fn verify(&self) -> &'a [PlannedStatement] {
+        match &self.step.content {
+            StepContent::Sql(sql) => &sql.verify,
+            _ => &[],
+        }
+    }
+
+    /// What a Redis step does, an operation each.
+    pub(super) fn operations(&self) -> Vec<String> {
+        match &self.step.content {
+            StepContent::Redis(redis) if !self.step.action.is_record_only() => {
+                operations(redis, self.config)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The text of a Redis step's file.
+    pub(super) fn declaration(&self) -> Option<&'a str> {
+        match &self.step.content {
+            StepContent::Redis(redis) if !self.step.action.is_record_only() => Some(&redis.text),
+            _ => None,
+        }
+    }
+
+    /// Key counts and table sizes, on one line; `None` where nothing was counted.
+    pub(super) fn size(&self) -> Option<String> {
+        let mut parts: Vec<String> = self.evidence.tables.iter().map(table_words).collect();
+        parts.extend(self.evidence.keys.as_ref().map(key_words));
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+fn sql_how(sql: &SqlContent) -> String {
+    let mut words = vec![sql.path.clone()];
+    words.push(
+        if sql.transaction {
+            "one transaction"
+        } else {
+            "no transaction"
+        }
+        .to_owned(),
+    );
+    if let Some(limit) = sql.lock_timeout_ms {
+        words.push(format!("lock_timeout {}", limit_ms(limit)));
+    }
+    if sql.statement_timeout_ms > 0 {
+        words.push(format!(
+            "statement_timeout {}",
+            limit_ms(sql.statement_timeout_ms)
+        ));
+    }
+    words.join(", ")
+}
+
+fn operations(content: &RedisContent, config: &PlanConfig) -> Vec<String> {
+    match Declaration::parse(&content.path, &content.text, config) {
+        Ok(declaration) => declaration
+            .operations()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        Err(error) => vec![format!("the declaration cannot be read: {error}")],
+    }
+}
+
+/// A table, its rows and its size.
+pub(super) fn table_words(table: &TableSize) -> String {
+    let rows = table.rows.map_or_else(
+        || "rows unknown".to_owned(),
+        |rows| format!("about {}", counted(rows, "row")),
+    );
+    format!("{}: {rows}, {}", table.table, bytes(table.bytes))
+}
+
+/// The keys that a step meets.
+pub(super) fn key_words(keys: &KeyCounts) -> String {
+    let mut words = format!(
+        "{} in scope: {} to do, {} done, {} ignored",
+        counted(keys.in_scope, "key"),
+        count(keys.to_do),
+        count(keys.done),
+        count(keys.ignored)
+    );
+    match keys.extra_bytes {
+        Some(0) => {}
+        Some(extra) => words.push_str(&format!("; about {} more memory", bytes(extra))),
+        None => words.push_str("; extra memory unknown"),
+    }
+    words
+}
+
+/// A warning with its kind and line.
+fn warning_words(warning: &Warning) -> String {
+    let line = warning
+        .line
+        .map_or_else(String::new, |line| format!("line {line}: "));
+    format!("{}: {line}{}", warning_label(warning.kind), warning.message)
+}
+
+fn warning_label(kind: WarningKind) -> &'static str {
+    match kind {
+        WarningKind::DataLoss => "data loss",
+        WarningKind::Blocking => "blocking",
+        WarningKind::Rewrite => "rewrite",
+        WarningKind::Irreversible => "irreversible",
+        WarningKind::NoVerification => "unverified",
+        WarningKind::Memory => "memory",
+        WarningKind::Unaccounted => "unaccounted keys",
+        WarningKind::Lint => "lint",
+        WarningKind::Other => "warning",
+    }
+}

@@ -1,0 +1,131 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use outpost::model::graph::Graph;
+use outpost::model::id::MigrationId;
+use outpost::model::state::Doing;
+use outpost::model::status::{MigrationStatus, Status};
+use outpost::render::{GraphView, graph_dot, graph_json, graph_mermaid, graph_svg, graph_tree};
+
+use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
+use crate::values::{every_action, id, status};
+
+fn view() -> GraphView {
+    let applied = Status::Applied { cleaned: false };
+    let rows: [(&str, Status, &[&str]); 9] = [
+        ("sql/0001_init", Status::Applied { cleaned: true }, &[]),
+        (
+            "sql/0002_delivery_response",
+            applied.clone(),
+            &["sql/0001_init"],
+        ),
+        (
+            "sql/0003_event_delivery_index",
+            Status::Edited,
+            &["sql/0002_delivery_response"],
+        ),
+        (
+            "sql/0004_manual",
+            Status::Interrupted {
+                doing: Doing::Apply,
+            },
+            &["sql/0003_event_delivery_index", "redis/0001_hash_tags"],
+        ),
+        ("sql/0005_late", Status::Pending, &["sql/0004_manual"]),
+        ("redis/0001_hash_tags", Status::Unadopted, &[]),
+        (
+            "redis/0002_timestamps",
+            Status::Skipped {
+                reason: "no".to_owned(),
+            },
+            &["redis/0001_hash_tags"],
+        ),
+        (
+            "redis/0003_entity",
+            Status::Ahead,
+            &["redis/0001_hash_tags"],
+        ),
+        ("redis/0004_only_in_the_ledger", Status::Ahead, &[]),
+    ];
+    let requires: BTreeMap<MigrationId, BTreeSet<MigrationId>> = rows
+        .iter()
+        .take(8)
+        .map(|(name, _, needs)| (id(name), needs.iter().map(|n| id(n)).collect()))
+        .collect();
+    let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
+    let statuses: Vec<MigrationStatus> = rows
+        .into_iter()
+        .map(|(name, stands, _)| status(name, stands))
+        .collect();
+    GraphView::of_catalog(&graph, &statuses)
+}
+
+#[test]
+fn a_graph_has_one_look_in_every_form() {
+    let view = view();
+    golden("graph.dot", |out| graph_dot(out, &view));
+    golden("graph.mmd", |out| graph_mermaid(out, &view));
+    golden("graph.svg", |out| graph_svg(out, &view));
+    let requiring = [status("sql/0001_init", Status::Pending)];
+    golden("graph.json", |out| graph_json(out, &requiring));
+    golden("graph-100.txt", |out| graph_tree(out, WIDE, &view));
+    golden("graph-40.txt", |out| graph_tree(out, NARROW, &view));
+    golden("graph-colour.txt", |out| graph_tree(out, COLOUR, &view));
+}
+
+#[test]
+fn every_status_can_be_told_without_colour() {
+    let text = shown(|out| graph_tree(out, WIDE, &view()));
+    for mark in [
+        "✓ sql/0001",
+        "! sql/0003",
+        "! sql/0004",
+        "+ sql/0005",
+        "= redis/0001",
+        ". redis/0002",
+        "> redis/0003",
+    ] {
+        assert!(text.contains(mark), "{mark} is not in {text}");
+    }
+}
+
+#[test]
+fn waits_that_follow_from_others_are_not_drawn_in_a_plan() {
+    let dot = shown(|out| graph_dot(out, &GraphView::of_plan(&every_action())));
+    assert!(
+        dot.contains("\"sql/0005_denormalize_attempts\" -> \"sql/0006_attempt_index\""),
+        "{dot}"
+    );
+    assert!(
+        !dot.contains("\"sql/0012_rejected\" -> \"sql/0006_attempt_index\""),
+        "{dot}"
+    );
+}
+
+#[test]
+fn a_long_chain_goes_straight_down() {
+    let ids: Vec<MigrationId> = (1..=500).map(|n| id(&format!("sql/{n:04}_x"))).collect();
+    let requires: BTreeMap<MigrationId, BTreeSet<MigrationId>> = ids
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            (
+                name.clone(),
+                at.checked_sub(1)
+                    .map(|before| ids[before].clone())
+                    .into_iter()
+                    .collect(),
+            )
+        })
+        .collect();
+    let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
+    let statuses: Vec<MigrationStatus> = ids
+        .iter()
+        .map(|i| status(&i.to_string(), Status::Pending))
+        .collect();
+    let text = shown(|out| graph_tree(out, NARROW, &GraphView::of_catalog(&graph, &statuses)));
+    assert_eq!(text.lines().count(), 500);
+    assert!(
+        text.lines().all(|line| line.starts_with("+ sql/")),
+        "{text}"
+    );
+}

@@ -1,0 +1,11 @@
+//! Every screen against its golden file. `UPDATE_GOLDEN=1` writes the files anew; the diff is then
+//! reviewed like any other change.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod apply;
+mod golden;
+mod graph;
+mod hostile;
+mod plan;
+mod screens;
+mod values;

@@ -1,0 +1,225 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use outpost::model::id::StoreKind;
+use outpost::model::plan::{
+    Action, Difference, KeyCounts, Plan, Purpose, RedisContent, Resolution, StepContent,
+    StepEvidence, WarningKind,
+};
+use outpost::render::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, stale};
+
+use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
+use crate::values::{every_action, id, plan_of, sql, statement, step, warning};
+
+fn saved(plan: &Plan) -> PlanView<'_> {
+    PlanView {
+        plan,
+        file: Some("plan.bin"),
+    }
+}
+
+#[test]
+fn u09_a_plan_with_every_action_has_one_look_in_every_form() {
+    let value = every_action();
+    let view = saved(&value);
+    golden("plan-100.txt", |out| plan(out, WIDE, &view, Detail::Brief));
+    golden("plan-40.txt", |out| plan(out, NARROW, &view, Detail::Brief));
+    golden("plan-colour.txt", |out| {
+        plan(out, COLOUR, &view, Detail::Brief)
+    });
+    golden("plan-full.txt", |out| plan(out, WIDE, &view, Detail::Full));
+    golden("plan.json", |out| plan_json(out, &view));
+    golden("plan.md", |out| plan_markdown(out, &view));
+    golden("plan.html", |out| plan_html(out, &view));
+}
+
+#[test]
+fn u09_new_counts_change_the_evidence_and_not_the_digest() {
+    let one = every_action();
+    let mut evidence = one.evidence.clone();
+    evidence
+        .steps
+        .entry(id("redis/0001_hash_tags"))
+        .or_default()
+        .keys = Some(KeyCounts::default());
+    let other = Plan::new(one.decision.clone(), evidence).unwrap();
+    assert_eq!(one.digest, other.digest);
+    let digest = format!("Digest: {}", one.digest);
+    for plan_shown in [&one, &other] {
+        let text = shown(|out| plan(out, WIDE, &saved(plan_shown), Detail::Brief));
+        assert!(text.contains(&digest), "{text}");
+    }
+}
+
+#[test]
+fn u19_a_revert_says_what_is_lost_in_every_form() {
+    let value = every_action();
+    let view = saved(&value);
+    let lost = "the column attempts.code and what is in it";
+    for text in [
+        shown(|out| plan(out, WIDE, &view, Detail::Brief)),
+        shown(|out| plan(out, WIDE, &view, Detail::Full)),
+        shown(|out| plan_json(out, &view)),
+        shown(|out| plan_markdown(out, &view)),
+        shown(|out| plan_html(out, &view)),
+    ] {
+        assert!(text.contains(lost), "{text}");
+    }
+}
+
+#[test]
+fn c02_a_late_migration_is_marked_out_of_order_in_every_form() {
+    let value = every_action();
+    let view = saved(&value);
+    for (text, mark) in [
+        (
+            shown(|out| plan(out, WIDE, &view, Detail::Brief)),
+            "0005_denormalize_attempts  apply (out of order)",
+        ),
+        (shown(|out| plan_json(out, &view)), "\"out_of_order\": true"),
+        (shown(|out| plan_markdown(out, &view)), "(out of order)"),
+        (shown(|out| plan_html(out, &view)), "(out of order)"),
+    ] {
+        assert!(text.contains(mark), "{text}");
+    }
+}
+
+#[test]
+fn an_empty_plan_says_where_the_databases_are() {
+    let mut value = plan_of(Purpose::Migrate, Vec::new(), BTreeMap::new());
+    golden("plan-empty.txt", |out| {
+        plan(out, WIDE, &saved(&value), Detail::Brief)
+    });
+    golden("plan-empty.json", |out| plan_json(out, &saved(&value)));
+    golden("plan-empty.html", |out| plan_html(out, &saved(&value)));
+    value.decision.left_out = BTreeSet::from([id("redis/0001_hash_tags")]);
+    golden("plan-left-out.txt", |out| {
+        plan(out, WIDE, &saved(&value), Detail::Brief)
+    });
+    golden("plan-left-out.md", |out| plan_markdown(out, &saved(&value)));
+}
+
+#[test]
+fn the_command_repeats_every_choice_that_the_plan_was_made_with() {
+    let edit = Action::AcceptEdit {
+        recorded: outpost::model::checksum::Checksum::of_content("x"),
+    };
+    let lossy = StepContent::Redis(RedisContent {
+        path: "redis/0002_timestamps.toml".to_owned(),
+        text: crate::values::HASH_TAGS.to_owned(),
+        allow_lossy: true,
+    });
+    let mut migrate = plan_of(
+        Purpose::Migrate,
+        vec![
+            step("redis/0001_a", edit, StepContent::Record),
+            step("redis/0002_b", Action::Apply, lossy),
+        ],
+        BTreeMap::new(),
+    );
+    migrate.decision.only = Some(StoreKind::Redis);
+    let cleanup = plan_of(
+        Purpose::Cleanup,
+        vec![step("sql/0001_a", Action::Cleanup, StepContent::Record)],
+        BTreeMap::new(),
+    );
+    let decided = plan_of(
+        Purpose::Resolve,
+        vec![step(
+            "sql/0001_a",
+            Action::Resolve(Resolution::Applied),
+            StepContent::Record,
+        )],
+        BTreeMap::new(),
+    );
+    for (value, file, command) in [
+        (
+            &migrate,
+            None,
+            "outpost migrate plan --to 1.2 --only redis --accept-edits --allow-lossy -out plan.bin",
+        ),
+        (
+            &migrate,
+            Some("my plan.bin"),
+            "outpost migrate apply 'my plan.bin'",
+        ),
+        (&cleanup, None, "outpost migrate cleanup -out plan.bin"),
+        (
+            &decided,
+            None,
+            "outpost migrate resolve sql/0001_a --applied",
+        ),
+    ] {
+        let text = shown(|out| plan(out, WIDE, &PlanView { plan: value, file }, Detail::Brief));
+        assert!(
+            text.contains(&format!("  {command}\n")),
+            "{command} is not in {text}"
+        );
+    }
+}
+
+#[test]
+fn c17_a_comment_never_outgrows_its_limit_and_names_what_it_leaves_out() {
+    let texts: [&dyn Fn(usize) -> String; 3] = [
+        &|number| format!("INSERT INTO t VALUES ({})", "1, ".repeat(400 + number)),
+        &|_| "`".repeat(3000),
+        &|_| "é|<\u{202e}".repeat(500),
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        for steps in [1, 60, 600] {
+            let mut evidence = BTreeMap::new();
+            let steps: Vec<_> = (1..=steps)
+                .map(|at| {
+                    let name = format!("sql/{at:04}_{}", "long_name_".repeat(15));
+                    let content = sql(
+                        "sql/x.up.sql",
+                        true,
+                        vec![statement(1, "insert", &text(at)); 3],
+                    );
+                    let warnings =
+                        vec![warning(WarningKind::Other, &"<warned> ".repeat(50), None); 3];
+                    evidence.insert(
+                        id(&name),
+                        StepEvidence {
+                            warnings,
+                            ..StepEvidence::default()
+                        },
+                    );
+                    step(&name, Action::Apply, StepContent::Sql(content))
+                })
+                .collect();
+            let count = steps.len();
+            let value = plan_of(Purpose::Migrate, steps, evidence);
+            let comment = shown(|out| plan_markdown(out, &saved(&value)));
+            assert!(
+                comment.chars().count() <= 65_536,
+                "{number}, {count} steps: {}",
+                comment.chars().count()
+            );
+            assert!(comment.contains(&value.digest.to_string()));
+            assert!(comment.contains("outpost migrate apply plan.bin"));
+            assert_eq!(
+                comment.contains("Left out, since a comment holds 65,536 characters at most"),
+                count > 1,
+                "{comment}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stale_plan_lists_the_exact_differences() {
+    let differences = [
+        Difference::Entry {
+            id: id("sql/0005_denormalize_attempts"),
+            planned: "no record".to_owned(),
+            found: "applied with checksum 0123456789ab".to_owned(),
+        },
+        Difference::OtherDatabase {
+            store: StoreKind::Redis,
+            planned: "Redis deployment none, database 0, ledger none yet".to_owned(),
+            found: "Redis deployment eu\x1b[2J, database 0, ledger none yet".to_owned(),
+        },
+    ];
+    golden("stale-100.txt", |out| stale(out, WIDE, &differences));
+    golden("stale-40.txt", |out| stale(out, NARROW, &differences));
+}

@@ -18,7 +18,7 @@ demo: servers build
 	    | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p') && \
 	PATH="$$target/debug:$$PATH" outpost sandbox -- scripts/demo
 
-test: servers
+test: test-servers
 	$(CARGO) test --locked
 
 build:
@@ -28,6 +28,9 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-.PHONY: servers
+.PHONY: servers test-servers
 servers:
 	@scripts/install-servers
+
+test-servers:
+	@scripts/install-servers --tests

@@ -13,7 +13,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire, only_reads};
 use crate::state::difference;
-use crate::world::{Ended, World};
+use crate::support::{query_one_text, wait_until};
+use crate::world::{Ended, World, in_use};
 
 /// Runs at random moments; `OUTPOST_CRASH_RUNS` makes it a campaign, `OUTPOST_CRASH_SEED` repeats one.
 const RANDOM_RUNS: usize = 50;
@@ -240,4 +241,41 @@ fn c15_kills_at_random_moments_are_made_good_by_the_same_plan() {
         });
         trials.collect()
     });
+}
+
+#[test]
+fn c03_c15_a_statement_that_outlived_its_run_is_waited_for() {
+    let world = World::new();
+    let phase = phases(&world).remove(0);
+    world.restore(&phase.start);
+    let is_build = |m: &String| m.contains("/* outpost sql/0003_indexes");
+    let number = phase.messages.iter().position(is_build).unwrap() + 1;
+    let wire = Wire::with(At::Message(number), Fault::Stall);
+    let run = world.start_on(
+        &wire,
+        &["migrate", "apply", phase.plan, "--parallelism", "1"],
+    );
+    run.wait_for(&wire);
+    let (blocker, _guard) = in_use(&world, "accounts");
+    wire.release();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() \
+                 and wait_event_type = 'Lock' and starts_with(query, '/* outpost sql/0003')";
+    wait_until("the statement waits", || {
+        query_one_text(&world.database, waits) == "1"
+    });
+    // The server does not notice, and waits on.
+    world.expire_leases_of(run.kill());
+    let patient = ["migrate", "apply", phase.plan, "--lock-wait", "60s"];
+    let next = world.start(world.command(&patient));
+    wait_until("the next run waits for it", || {
+        next.output().contains("that an earlier run sent")
+    });
+    blocker.release();
+    next.wait().expect(0);
+    let found = world.state();
+    assert!(
+        found == phase.expected,
+        "{}",
+        difference(&phase.expected, &found)
+    );
 }

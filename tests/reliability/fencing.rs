@@ -1,15 +1,10 @@
 //! Runners that freeze, lose their lease to another run, and wake up.
 
-use std::sync::mpsc::{Sender, channel};
-use std::thread::{JoinHandle, spawn};
-
-use tokio_postgres::NoTls;
-
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire};
 use crate::state::difference;
 use crate::support::{query_one_text, wait_until};
-use crate::world::{Ended, World};
+use crate::world::{Ended, World, in_use};
 
 /// Freezes a run at a message, which arrives only after another run has taken over and is through.
 fn overtaken(world: &World, phase: &Phase, at: At) {
@@ -119,38 +114,4 @@ fn u13_c06_the_table_locks_of_a_frozen_runner_are_freed_though_it_never_hangs_up
 fn says_lost(ended: &Ended) -> bool {
     let words: Vec<&str> = ended.output.split_whitespace().collect();
     words.join(" ").contains("the lease was lost")
-}
-
-/// Holds a lock on a table until it is told to let go.
-struct Blocker(Sender<()>);
-
-impl Blocker {
-    fn release(self) {
-        self.0.send(()).unwrap();
-    }
-}
-
-fn in_use(world: &World, table: &'static str) -> (Blocker, JoinHandle<()>) {
-    let (let_go, told) = channel();
-    let (locked, is_locked) = channel();
-    let url = world.database.url.clone();
-    let holder = spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            let lock = format!("begin; lock table {table} in exclusive mode");
-            client.batch_execute(&lock).await.unwrap();
-            locked.send(()).unwrap();
-            // An error is a test that has failed, and let go as well.
-            let _ = told.recv();
-            client.batch_execute("rollback").await.unwrap();
-        });
-    });
-    is_locked.recv().unwrap();
-    (Blocker(let_go), holder)
 }

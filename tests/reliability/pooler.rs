@@ -1,11 +1,12 @@
 //! The main path through pgbouncer in transaction mode, with so few connections to the server that every
 //! one is shared.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::unistd::{User, chown, geteuid};
@@ -16,6 +17,14 @@ use crate::state::difference;
 use crate::support::{servers, wait_until};
 use crate::world::{Ended, World};
 
+/// Where packages put it, besides the search path. The same folders as in scripts/install-servers.
+const FOLDERS: [&str; 4] = [
+    "/usr/sbin",
+    "/usr/bin",
+    "/usr/local/bin",
+    "/opt/homebrew/bin",
+];
+
 /// A pgbouncer in front of the shared Postgres.
 struct Pooler {
     child: Child,
@@ -25,14 +34,12 @@ struct Pooler {
 
 impl Pooler {
     fn start() -> Self {
-        let program = [
-            "/usr/sbin/pgbouncer",
-            "/usr/bin/pgbouncer",
-            "/usr/local/bin/pgbouncer",
-        ]
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-        .expect("pgbouncer is not installed; scripts/install-servers --tests installs it");
+        let path = env::var_os("PATH").unwrap_or_default();
+        let program = env::split_paths(&path)
+            .chain(FOLDERS.map(PathBuf::from))
+            .map(|folder| folder.join("pgbouncer"))
+            .find(|program| program.is_file())
+            .expect("pgbouncer is not installed; scripts/install-servers --tests installs it");
         let server = servers().postgres();
         let (_, login) = server.url().split_once("://").unwrap();
         let (user, rest) = login.split_once(':').unwrap();

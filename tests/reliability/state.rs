@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::support::{Database, query_rows};
 
-/// Catalog, rows, ledger, history and lease of a database. Left out: times, and what is computed from
+/// Catalog, rows, ledger, history and the lease that lives of a database. Left out: times, and what is computed from
 /// them. History entries of branches that ran side by side have no order, so they are sorted.
 pub fn postgres(database: &Database) -> Vec<String> {
     const STATE: &str = "
@@ -36,7 +36,7 @@ pub fn postgres(database: &Database) -> Vec<String> {
                (select seq, previous, coalesce(lag(hash) over (order by seq), '') as before from outpost.history) as h
          where previous <> before
         union all
-        select 'lease ' || id from outpost.lease
+        select 'lease ' || id from outpost.lease where expires_at > clock_timestamp()
         order by 1";
     query_rows(database, STATE)
         .into_iter()

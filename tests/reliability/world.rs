@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -14,6 +15,7 @@ use nix::unistd::Pid;
 use outpost::sandbox::{PostgresServer, RedisServer};
 use redis::ConnectionLike as _;
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 
 use crate::proxy::{Protocol, Wire};
 use crate::state;
@@ -77,6 +79,13 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Kills the process; its id.
+    pub fn kill(mut self) -> u32 {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.pid()
     }
 
     /// Stops the process wherever it is.
@@ -344,4 +353,38 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(&entry, &target).unwrap();
         }
     }
+}
+
+/// Holds a lock on a table until it is told to let go.
+pub struct Blocker(Sender<()>);
+
+impl Blocker {
+    pub fn release(self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+pub fn in_use(world: &World, table: &'static str) -> (Blocker, JoinHandle<()>) {
+    let (let_go, told) = channel();
+    let (locked, is_locked) = channel();
+    let url = world.database.url.clone();
+    let holder = spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let lock = format!("begin; lock table {table} in exclusive mode");
+            client.batch_execute(&lock).await.unwrap();
+            locked.send(()).unwrap();
+            // An error is a test that has failed, and let go as well.
+            let _ = told.recv();
+            client.batch_execute("rollback").await.unwrap();
+        });
+    });
+    is_locked.recv().unwrap();
+    (Blocker(let_go), holder)
 }

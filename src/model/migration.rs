@@ -154,7 +154,10 @@ impl Migration {
         match &self.content {
             Content::Sql(sql) => {
                 let directives = &sql.up.script.directives;
-                let declared = directives.requires.iter().any(|text| *text == id.to_string());
+                let declared = directives
+                    .requires
+                    .iter()
+                    .any(|text| *text == id.to_string());
                 let line = directives.lines.get("requires").filter(|_| declared)?;
                 u32::try_from(*line).ok()
             }

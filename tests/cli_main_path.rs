@@ -220,9 +220,13 @@ fn cleanup_asks_and_removes_what_is_proven() {
     let mut found = application_keys(&redis);
     found.retain(|key, _| key.starts_with("tenant:"));
     assert_eq!(found, expected);
-    assert_eq!(project.statuses()["redis/0001_hash_tags"], "cleaned");
+    project.migrate("list").ok().says("cleaned");
     project.migrate("cleanup --yes").ok();
-    project.migrate("apply cleanup.bin").exits(4);
+    // The same decision has the same digest, so the saved plan is a spent one.
+    project
+        .migrate("apply cleanup.bin")
+        .ok()
+        .says("Nothing to do");
     project.migrate("verify").ok();
     project.run(&["serve", "--", "true"]).ok();
     project.migrate("plan -detailed-exitcode").exits(0);

@@ -611,27 +611,41 @@ async fn u32_missing_wrong_and_unreadable_are_three_things() {
 }
 
 #[tokio::test]
-async fn lossy_conversions_need_to_be_allowed() {
+async fn what_a_conversion_loses_is_counted_on_the_way_forward_and_refused_on_the_way_back() {
     let bench = Bench::new();
     let time = "2024-01-02T03:04:05.123456Z";
     bench.cmd(&["HSET", "tenant:{a}:tenant", "created_at", time]);
-    let mut strict = step("0002_t", TIMESTAMPS, Action::Apply);
-    if let StepContent::Redis(content) = &mut strict.content {
-        content.allow_lossy = false;
-    }
-    let said = findings(
-        bench
-            .store
-            .estimate(&strict, &bench.config)
-            .await
-            .unwrap_err(),
-    );
-    assert!(said.contains("--allow-lossy"), "{said}");
-    assert!(bench.run(strict).await.is_err());
-    assert_eq!(bench.hash("tenant:{a}:tenant")["created_at"], time);
     let evidence = bench.estimate("0002_t", TIMESTAMPS).await.unwrap();
     assert_eq!(evidence.warnings.len(), 1);
     bench.apply("0002_t", TIMESTAMPS).await.unwrap();
+    let converted = bench.hash("tenant:{a}:tenant")["created_at"].clone();
+    assert_eq!(converted, "1704164645123");
+
+    let text = r#"
+scope = "h:<id>"
+[[step]]
+convert     = ["at"]
+in          = "h:<id>"
+from_format = "unix_ms"
+to_format   = "rfc3339"
+"#;
+    bench.cmd(&["HSET", "h:1", "at", "1704164645123"]);
+    bench.apply("0003_u", text).await.unwrap();
+    bench.cmd(&["HSET", "h:1", "at", time]);
+    let mut revert = step("0003_u", text, Action::Revert { data_loss: None });
+    if let StepContent::Redis(content) = &mut revert.content {
+        content.allow_lossy = false;
+    }
+    let refused = bench.store.estimate(&revert, &bench.config).await;
+    let said = findings(refused.unwrap_err());
+    assert!(said.contains("--allow-lossy"), "{said}");
+    assert!(bench.run(revert.clone()).await.is_err());
+    assert_eq!(bench.hash("h:1")["at"], time);
+    if let StepContent::Redis(content) = &mut revert.content {
+        content.allow_lossy = true;
+    }
+    bench.run(revert).await.unwrap();
+    assert_eq!(bench.hash("h:1")["at"], "1704164645123");
 }
 
 /// Passes requests on to a server, and acts right before one that the test waits for.

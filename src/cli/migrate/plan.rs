@@ -49,7 +49,7 @@ pub(in crate::cli) struct Scope {
     #[arg(long)]
     pub(super) accept_edits: bool,
 
-    /// Convert Redis values even where the way back would not give the same bytes
+    /// Revert Redis conversions even where values change that cannot be brought back
     #[arg(long)]
     pub(super) allow_lossy: bool,
 

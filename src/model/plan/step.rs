@@ -105,6 +105,18 @@ impl Action {
     }
 }
 
+impl Step {
+    /// Whether values may be converted that the way back would not restore: on the way forward always,
+    /// since that is what the declaration asks for, and the plan counts them; on the way back only where
+    /// the user allowed it.
+    pub fn may_lose(&self) -> bool {
+        match (&self.action, &self.content) {
+            (Action::Revert { .. }, StepContent::Redis(content)) => content.allow_lossy,
+            _ => true,
+        }
+    }
+}
+
 /// What a step runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -168,7 +180,7 @@ pub struct RedisContent {
     pub path: String,
     /// Its text.
     pub text: String,
-    /// Whether values may be converted that the reverse would not bring back.
+    /// Whether a revert may convert values that its own way back would not restore.
     pub allow_lossy: bool,
 }
 

@@ -87,6 +87,9 @@ impl<'a> StepView<'a> {
 
     /// The file that runs and how it runs, or that only the ledger is written.
     pub(super) fn how(&self) -> String {
+        if self.step.action.is_record_only() {
+            return "only the ledger is written".to_owned();
+        }
         match &self.step.content {
             StepContent::Sql(sql) => sql_how(sql),
             StepContent::Redis(redis) if redis.allow_lossy => {
@@ -123,7 +126,9 @@ impl<'a> StepView<'a> {
     /// What a Redis step does, an operation each.
     pub(super) fn operations(&self) -> Vec<String> {
         match &self.step.content {
-            StepContent::Redis(redis) => operations(redis, self.config),
+            StepContent::Redis(redis) if !self.step.action.is_record_only() => {
+                operations(redis, self.config)
+            }
             _ => Vec::new(),
         }
     }
@@ -131,7 +136,7 @@ impl<'a> StepView<'a> {
     /// The text of a Redis step's file.
     pub(super) fn declaration(&self) -> Option<&'a str> {
         match &self.step.content {
-            StepContent::Redis(redis) => Some(&redis.text),
+            StepContent::Redis(redis) if !self.step.action.is_record_only() => Some(&redis.text),
             _ => None,
         }
     }

@@ -49,7 +49,7 @@ impl PostgresStore {
             _ => Doing::Apply,
         };
         self.check_before_cleanup(step, content).await?;
-        let (done_before, started_at) = self.checkpoint(step, content, doing, run).await?;
+        let (done_before, resumes, started_at) = self.checkpoint(step, content, doing, run).await?;
         self.write_checkpoint(step, content, doing, done_before, run)
             .await?;
         let of = content.statements.len();
@@ -61,7 +61,7 @@ impl PostgresStore {
                 verb: statement.verb.clone(),
             });
             // An earlier run may have been cut off between the statement and its checkpoint.
-            let maybe_done = step.resumes && index == done_before;
+            let maybe_done = resumes && index == done_before;
             self.run_until_done(step, content, statement, maybe_done, run)
                 .await?;
             self.write_checkpoint(step, content, doing, index + 1, run)
@@ -96,14 +96,15 @@ impl PostgresStore {
         })
     }
 
-    /// The statements that are done already, and the time by the server's clock as a literal.
+    /// The statements that are done already, whether an earlier run began the step, this very plan's or
+    /// another's, and the time by the server's clock as a literal.
     async fn checkpoint(
         &self,
         step: &Step,
         content: &SqlContent,
         doing: Doing,
         run: &Run<'_>,
-    ) -> Result<(usize, String), StoreError> {
+    ) -> Result<(usize, bool, String), StoreError> {
         let session = self.connect().await?;
         let reading = "reading the checkpoint";
         let sql = format!(
@@ -123,7 +124,7 @@ impl PostgresStore {
         );
         let entry = self.entry(&session, &step.id).await?;
         if !entry.is_some_and(|e| e.status == LedgerStatus::Partial { doing }) {
-            return Ok((0, now));
+            return Ok((0, false, now));
         }
         let done = column(1).and_then(|n| n.parse().ok()).unwrap_or(0);
         if done > 0 && column(2) != Some(content.checksum.to_string()) {
@@ -134,9 +135,9 @@ impl PostgresStore {
                     content.path
                 ),
             });
-            return Ok((0, now));
+            return Ok((0, true, now));
         }
-        Ok((done, now))
+        Ok((done, true, now))
     }
 
     async fn write_checkpoint(

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::place::Place;
 use super::survey::{Survey, keys_error};
 use crate::model::event::{Event, NoEvents};
-use crate::model::plan::{Action, Step, StepContent};
+use crate::model::plan::{Action, Step};
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
@@ -108,7 +108,7 @@ impl RedisStore {
             run,
             id: &step.id,
             direction,
-            allow_lossy: matches!(&step.content, StepContent::Redis(content) if content.allow_lossy),
+            allow_lossy: step.may_lose(),
             buckets: self
                 .buckets(session, step, run, declaration, direction, &survey)
                 .await?,

@@ -5,7 +5,7 @@ use super::link::Session;
 use super::survey::{Survey, keys_error};
 use crate::model::config::PlanConfig;
 use crate::model::plan::{
-    Action, KeyCounts, Step, StepContent, StepEvidence, Warning, WarningKind,
+    Action, KeyCounts, Step, StepEvidence, Warning, WarningKind,
 };
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::findings::Findings;
@@ -56,8 +56,7 @@ impl RedisStore {
                 };
                 *counter += 1;
             }
-            let lossy_allowed =
-                matches!(&step.content, StepContent::Redis(content) if content.allow_lossy);
+            let lossy_allowed = step.may_lose();
             let mut refused = survey.findings.sentences();
             refused.extend(outlook.findings.sentences());
             if !refused.is_empty() {
@@ -120,8 +119,7 @@ impl RedisStore {
         outlook: &mut Outlook,
     ) -> Result<(), StoreError> {
         let buckets = self.bucket_count(session, &step.id).await?;
-        let lossy_allowed =
-            matches!(&step.content, StepContent::Redis(content) if content.allow_lossy);
+        let lossy_allowed = step.may_lose();
         let glob = declaration.scan_glob();
         let mut page = self.page(session, 0, &glob).await?;
         loop {

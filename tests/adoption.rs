@@ -247,7 +247,7 @@ fn without_a_pin_the_verify_files_prove_it() {
 }
 
 #[test]
-fn u01_dirty_is_refused_everywhere_until_somebody_decides() {
+fn u01_c11_dirty_is_refused_everywhere_until_somebody_decides() {
     for decision in ["--applied", "--rolled-back"] {
         let database = fresh_database();
         let done = if decision == "--applied" { 8 } else { 7 };

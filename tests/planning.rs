@@ -855,14 +855,17 @@ fn a_cycle_is_printed_from_its_smallest_member() {
 }
 
 #[test]
-fn a_missing_requirement_names_file_and_nearest_id() {
+fn a_missing_requirement_names_file_line_and_nearest_id() {
     let project =
-        Project::new("sql/0001_init sql/0002_b<-redis/0001_hashtags redis/0001_hash_tags");
+        Project::new("sql/0001_init sql/0002_b<-redis/0001_hashtags redis/0001_hash_tags").file(
+            "sql/0002_b.up.sql",
+            "-- two\n-- outpost: requires = [\"redis/0001_hashtags\"]\nSELECT 1;\n",
+        );
     assert_eq!(
         Graph::new(&project.catalog()).unwrap_err(),
         GraphError::MissingRequirement {
             id: id("sql/0002_b"),
-            place: "sql/0002_b.up.sql".to_owned(),
+            place: "sql/0002_b.up.sql:2".to_owned(),
             missing: id("redis/0001_hashtags"),
             nearest: Some("redis/0001_hash_tags".to_owned()),
         }

@@ -99,7 +99,14 @@ fn row(migration: &MigrationStatus) -> Vec<Cell> {
 
 fn store(out: &mut dyn Write, style: Style, address: &str, state: &StoreState) -> io::Result<()> {
     let kind = kind(&state.identity);
-    let mut parts = vec![address.to_owned(), database(&state.identity)];
+    let mut identity = database(&state.identity);
+    // An address may name the database already.
+    if let Some((name, rest)) = identity.split_once(", ")
+        && address.ends_with(name)
+    {
+        identity = rest.to_owned();
+    }
+    let mut parts = vec![address.to_owned(), identity];
     if let Some(entries) = entries(state) {
         parts.push(entries);
     }

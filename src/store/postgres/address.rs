@@ -275,6 +275,9 @@ mod tests {
         for host in ["localhost", "127.0.0.1", "[::1]", "%2Frun%2Fpostgresql"] {
             let target = read(&format!("postgres://u:p@{host}/app")).unwrap();
             assert_eq!(target.tls, TlsMode::Disable, "{host}");
+            if host.starts_with('%') {
+                continue;
+            }
             let target = read(&format!("postgres://u:p@{host}/app?sslmode=require")).unwrap();
             assert_eq!(target.tls, TlsMode::Full, "{host}");
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::PostgresStore;
 use super::quote::literal;
 use crate::model::plan::{Step, StepContent, StepEvidence, TableSize, Warning, WarningKind};
-use crate::model::sql::{QualifiedName, RiskKind};
+use crate::model::sql::{QualifiedName, Risk, RiskKind};
 use crate::store::StoreError;
 
 impl PostgresStore {
@@ -28,10 +28,11 @@ impl PostgresStore {
             .collect();
         let sizes = self.sizes(&touched).await?;
         let mut warnings = Vec::new();
+        let mut locks = Locks::new(content.transaction);
         for statement in &content.statements {
             for risk in &statement.risks {
                 let on_new = risk.table.as_ref().is_some_and(|t| created.contains(t));
-                if on_new && risk.is_harmless_on_new_table() {
+                if on_new && risk.is_harmless_on_new_table() || locks.implies(risk) {
                     continue;
                 }
                 let size = risk.table.as_ref().and_then(|t| sizes.get(t));
@@ -116,6 +117,38 @@ impl PostgresStore {
     }
 }
 
+/// What is known of the locks that a step holds already. A transaction keeps its locks to its end, so
+/// what it blocks is said once for each table, where it begins.
+struct Locks<'a> {
+    kept: bool,
+    held: BTreeMap<&'a QualifiedName, RiskKind>,
+}
+
+impl<'a> Locks<'a> {
+    fn new(kept: bool) -> Self {
+        Self {
+            kept,
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a lock that is held already blocks what this one blocks; if not, it is held from here on.
+    fn implies(&mut self, risk: &'a Risk) -> bool {
+        let Some(table) = risk.table.as_ref().filter(|_| self.kept) else {
+            return false;
+        };
+        match (risk.kind, self.held.get(table)) {
+            (RiskKind::AccessExclusive, Some(RiskKind::AccessExclusive)) => true,
+            (RiskKind::BlocksWrites, Some(_)) => true,
+            (RiskKind::AccessExclusive | RiskKind::BlocksWrites, _) => {
+                self.held.insert(table, risk.kind);
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
 /// `about 1.2 million rows, 300 MiB`.
 fn describe(size: &TableSize) -> String {
     let rows = match size.rows {
@@ -138,7 +171,33 @@ fn describe(size: &TableSize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+
+    #[test]
+    fn u18_what_a_transaction_blocks_is_said_once_for_each_table() {
+        let risk = |kind, table: &str| Risk {
+            kind,
+            table: (!table.is_empty()).then(|| QualifiedName::new(None, table)),
+            sentence: String::new(),
+        };
+        let risks = [
+            (risk(RiskKind::BlocksWrites, "a"), false),
+            (risk(RiskKind::BlocksWrites, "a"), true),
+            (risk(RiskKind::AccessExclusive, "a"), false),
+            (risk(RiskKind::AccessExclusive, "a"), true),
+            (risk(RiskKind::BlocksWrites, "a"), true),
+            (risk(RiskKind::DropsData, "a"), false),
+            (risk(RiskKind::BlocksWrites, "b"), false),
+            (risk(RiskKind::AccessExclusive, ""), false),
+        ];
+        let mut locks = Locks::new(true);
+        for (at, (risk, implied)) in risks.iter().enumerate() {
+            assert_eq!(locks.implies(risk), *implied, "{at}");
+        }
+        let mut locks = Locks::new(false);
+        assert!(risks.iter().all(|(risk, _)| !locks.implies(risk)));
+    }
 
     #[test]
     fn sizes_are_worded_for_people() {

@@ -5,7 +5,7 @@ use super::quote::{HoldsNul, do_block, identifier, literal};
 use super::session::Session;
 use super::{PostgresStore, errors};
 use crate::model::id::StoreKind;
-use crate::model::plan::Plan;
+use crate::model::plan::{Action, Plan};
 use crate::model::state::{GolangMigrate, GolangVersion, Legacy};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -217,7 +217,12 @@ fn planned(plan: &Plan) -> Option<&Legacy> {
 fn implied(plan: &Plan) -> Result<String, HoldsNul> {
     let mut rows = Vec::new();
     for (order, id) in plan.decision.numbered.iter().enumerate() {
-        let claimed = planned(plan).is_some_and(|legacy| legacy.claims(id, None));
+        // What the plan applies was merged late, with a lower number: the row never stood for it.
+        let applies = plan
+            .decision
+            .step(id)
+            .is_some_and(|step| step.action == Action::Apply);
+        let claimed = !applies && planned(plan).is_some_and(|legacy| legacy.claims(id, None));
         rows.push(format!(
             "({order}, {}, {}::bigint, {claimed})",
             literal(&id.to_string())?,

@@ -80,9 +80,9 @@ impl Planner<'_> {
             return Ok(self.revert_unknown(id, entry));
         };
         if matches!(entry.status, LedgerStatus::Skipped { .. }) {
+            // Nothing of it is in place: with its declaration, a store would undo what it never did.
             let action = Action::Revert { data_loss: None };
-            let content = self.declaration(migration);
-            return Ok(Ok(self.step(migration, action, content, false)));
+            return Ok(Ok(self.step(migration, action, StepContent::Record, false)));
         }
         if let Some(reason) = migration.irreversible() {
             return Ok(Err(reason));

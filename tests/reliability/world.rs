@@ -188,7 +188,7 @@ impl World {
             .lines()
         {
             let mut command = redis::Cmd::new();
-            command.arg(&line.split(' ').collect::<Vec<_>>());
+            command.arg(line.split(' ').collect::<Vec<_>>());
             command.exec(&mut connection).unwrap();
         }
         world

@@ -8,18 +8,17 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
 
-use super::ledger::{self, rfc3339};
+use super::checkpoint::{Reached, bookkeeping};
+use super::ledger;
 use super::orphan::mark_of;
-use super::quote::literal;
 use super::script::line_at;
 use super::session::{Sent, Session};
-use super::transaction::{Limits, Work, is_outcome};
+use super::transaction::{Work, is_outcome};
 use super::{PostgresStore, errors, history, lease};
 use crate::model::event::Event;
-use crate::model::lease::LEASE_TTL;
 use crate::model::plan::{Action, PlannedStatement, SqlContent, Step};
 use crate::model::report::Done;
-use crate::model::state::{Doing, LedgerEntry, LedgerStatus};
+use crate::model::state::Doing;
 use crate::store::{Run, StoreError, StoreErrorKind};
 
 /// How often it is looked whether a statement waits for a lock.
@@ -30,26 +29,6 @@ const SLOWEST_LOOK: Duration = Duration::from_millis(500);
 enum Limit {
     Lock(u64),
     Statement(u64),
-}
-
-/// How far an earlier run of the same file came.
-struct Reached {
-    /// Statements that are done.
-    done: usize,
-    /// Whether an earlier run began, so that it may have sent the next statement too.
-    begun: bool,
-    /// The time by the server's clock, as a literal.
-    now: String,
-}
-
-impl Reached {
-    fn nothing(now: String) -> Self {
-        Self {
-            done: 0,
-            begun: false,
-            now,
-        }
-    }
 }
 
 /// How a statement's try ended.
@@ -129,88 +108,6 @@ impl PostgresStore {
             changed: (of - done_before.min(of)) as u64,
             ..Done::default()
         })
-    }
-
-    /// Where to go on.
-    async fn checkpoint(
-        &self,
-        step: &Step,
-        content: &SqlContent,
-        doing: Doing,
-        run: &Run<'_>,
-    ) -> Result<Reached, StoreError> {
-        let session = self.connect().await?;
-        let reading = "reading the checkpoint";
-        let sql = format!(
-            "select {}, m.statements_done, m.content from (select 1) as always \
-             left join outpost.migration m on m.id = {} and m.status = 'partial'",
-            rfc3339("clock_timestamp()"),
-            self.quoted(literal(&step.id.to_string()))?,
-        );
-        let rows = session
-            .rows(&sql)
-            .await
-            .map_err(|e| session.error(reading, &e))?;
-        let column = |i: usize| rows.first().and_then(|row| row.get(i).cloned().flatten());
-        let now = format!(
-            "{}::timestamptz",
-            self.quoted(literal(&column(0).unwrap_or_default()))?
-        );
-        let entry = self.entry(&session, &step.id).await?;
-        if !entry.is_some_and(|e| e.status == LedgerStatus::Partial { doing }) {
-            return Ok(Reached::nothing(now));
-        }
-        let done = column(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-        let edited = column(2) != Some(content.checksum.to_string());
-        if edited && done > 0 {
-            run.events.emit(Event::Note {
-                id: step.id.clone(),
-                message: format!(
-                    "{} was edited since {done} of its statements were run; beginning with the first one again",
-                    content.path
-                ),
-            });
-        }
-        Ok(Reached {
-            done: if edited { 0 } else { done },
-            begun: true,
-            now,
-        })
-    }
-
-    async fn write_checkpoint(
-        &self,
-        step: &Step,
-        content: &SqlContent,
-        doing: Doing,
-        done: usize,
-        run: &Run<'_>,
-    ) -> Result<(), StoreError> {
-        let work = Work {
-            step,
-            statements: &[],
-            limits: bookkeeping(),
-            record: self.checkpoint_record(step, content, doing, done, run)?,
-        };
-        self.carry_out(&work, run, |entry| {
-            is_checkpoint(entry, done, &run.plan.digest.hex())
-        })
-        .await
-    }
-
-    /// The commands that write a checkpoint.
-    fn checkpoint_record(
-        &self,
-        step: &Step,
-        content: &SqlContent,
-        doing: Doing,
-        done: usize,
-        run: &Run<'_>,
-    ) -> Result<Vec<String>, StoreError> {
-        let digest = run.plan.digest.hex();
-        let author = self.author(run, &digest);
-        let partial = ledger::partial(step, doing, done, &content.checksum, &author);
-        Ok(vec![history::SERIALISE.to_owned(), self.quoted(partial)?])
     }
 
     /// Runs a statement until it is done, fails for good, or every try is used up.
@@ -377,24 +274,5 @@ impl PostgresStore {
                 Err(_) => session = None,
             }
         }
-    }
-}
-
-/// Whether an entry says that so many statements are done.
-pub(super) fn is_checkpoint(entry: Option<&LedgerEntry>, done: usize, digest: &str) -> bool {
-    entry.is_some_and(|entry| {
-        entry.plan == digest
-            && entry
-                .checkpoint
-                .as_ref()
-                .is_some_and(|checkpoint| checkpoint.statements_done == done)
-    })
-}
-
-/// Limits of transactions that only keep the books.
-fn bookkeeping() -> Limits {
-    Limits {
-        lock_ms: u64::try_from(LEASE_TTL.as_millis()).unwrap_or(u64::MAX),
-        statement_ms: 0,
     }
 }

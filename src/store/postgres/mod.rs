@@ -5,6 +5,7 @@
 //! a whole; see `transaction.rs`. Statements that refuse a transaction are in `concurrent.rs`.
 
 mod address;
+mod checkpoint;
 mod concurrent;
 mod errors;
 mod estimate;

@@ -2,7 +2,7 @@
 //! checkpoint, so that no interruption comes between the two and has it run twice.
 
 use super::PostgresStore;
-use super::concurrent::is_checkpoint;
+use super::checkpoint::is_checkpoint;
 use super::transaction::{Limits, Work};
 use crate::model::plan::{PlannedStatement, SqlContent, Step};
 use crate::model::sql::Script;

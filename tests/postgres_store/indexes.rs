@@ -199,6 +199,13 @@ async fn c15_an_index_that_a_dead_run_still_builds_is_waited_for() {
     step.resumes = true;
     let plan = plan(1, &[], &[], Legacy::default());
     let lease = fixture.store.acquire("one", &holder()).await.unwrap();
+    // What the dead run left in the ledger before it sent the statement.
+    let begun = format!(
+        "insert into outpost.migration (id, status, doing, checksum, plan, actor, statements_done, content) \
+         values ('sql/0001_a', 'partial', 'apply', '{0}', 'dead', 'dead', 0, '{0}')",
+        step.checksum
+    );
+    sql(&fixture.database, &begun);
     let events = Recorder::default();
     let release = async {
         while events.notes().is_empty() {

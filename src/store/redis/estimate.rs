@@ -41,6 +41,20 @@ impl RedisStore {
                 .await?;
         }
         let mut warnings = Vec::new();
+        if outlook.lossy > 0 {
+            if !step.may_lose() {
+                return Err(keys_error(session, &step.id, outlook.findings.sentences()));
+            }
+            let message = format!(
+                "{} keys have values that the way back would not restore",
+                outlook.lossy
+            );
+            warnings.push(Warning {
+                kind: WarningKind::DataLoss,
+                message,
+                line: None,
+            });
+        }
         let mut extra_bytes = Some(0);
         if step.action == Action::Apply {
             for (_, command) in declaration.steps.iter().filter_map(|s| match &s.op {
@@ -54,22 +68,10 @@ impl RedisStore {
                 };
                 *counter += 1;
             }
-            let lossy_allowed = step.may_lose();
             let mut refused = survey.findings.sentences();
             refused.extend(outlook.findings.sentences());
             if !refused.is_empty() {
                 return Err(keys_error(session, &step.id, refused));
-            }
-            if lossy_allowed && outlook.lossy > 0 {
-                let message = format!(
-                    "{} keys have values that the way back would not restore",
-                    outlook.lossy
-                );
-                warnings.push(Warning {
-                    kind: WarningKind::DataLoss,
-                    message,
-                    line: None,
-                });
             }
             if outlook.excepted > 0 {
                 let message = format!(

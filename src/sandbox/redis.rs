@@ -172,7 +172,7 @@ impl Kind for Redis {
 
     fn url(&self, port: u16) -> String {
         let login = self.login.as_ref().map(|Login { user, password }| {
-            let user = if user == DEFAULT_USER { "" } else { user };
+            // The default user is named: redis-cli would send an empty name as one.
             format!(
                 "{}:{}@",
                 percent_encoded(user),
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(url(server().no_password()), "redis://127.0.0.1:7000/0");
         assert_eq!(
             url(server().user("default", "a")),
-            "redis://:a@127.0.0.1:7000/0"
+            "redis://default:a@127.0.0.1:7000/0"
         );
         assert_eq!(
             url(server().user("app", "p@s/%:é")),

@@ -38,8 +38,13 @@ fn one(out: &mut dyn Write, style: Style, check: &Check) -> io::Result<()> {
     if check.outcome != CheckOutcome::Unchecked {
         words.push_str(&format!(", {} {}", count(check.examined), check.unit));
     }
-    if check.found > 0 {
-        words.push_str(&format!(", {} wrong", count(check.found)));
+    match check.outcome {
+        CheckOutcome::Failed => words.push_str(&format!(", {} wrong", count(check.found))),
+        // Newer and damaged look the same: what was found is shown, and nobody judges it.
+        CheckOutcome::Unchecked if check.found > 0 => {
+            words.push_str(&format!(", {} not judged", count(check.found)));
+        }
+        CheckOutcome::Unchecked | CheckOutcome::Passed => {}
     }
     let indent = " ".repeat(label.len());
     let mut before = style.paint(tone, label);

@@ -139,7 +139,11 @@ impl RedisStore {
             let left: u64 = parsed(session, left).unwrap_or_default();
             let right: Option<u64> = parsed(session, right).ok();
             if right != Some(left) {
-                note(check, &item.key, "its target differs");
+                note(
+                    check,
+                    &item.key,
+                    "its target differs, being newer or damaged",
+                );
             } else if left > LARGEST && kind != KeyType::String {
                 note(check, &item.key, "too large to compare");
             } else if !content_command(&mut contents, kind, &item.key, target) {
@@ -161,7 +165,11 @@ impl RedisStore {
                 _ => false,
             };
             if !equal {
-                note(check, &item.key, "its target differs");
+                note(
+                    check,
+                    &item.key,
+                    "its target differs, being newer or damaged",
+                );
             }
         }
         Ok(())

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use thiserror::Error;
 use toml::Value;
 
-use super::{lines::Lines, nearest};
+use super::lines::Lines;
 use crate::model::allow::Allow;
 use crate::model::duration::{DurationError, parse_duration};
+use crate::model::nearest::nearest;
 
 const KEYS: [&str; 10] = [
     "allow",

@@ -28,13 +28,3 @@ pub use risk::{Risk, RiskKind};
 pub use script::{AllowComment, Script, Statement};
 pub use shape::Shape;
 pub use substitute::{SubstituteError, substitute};
-
-/// The most similar of the known words, when one is similar enough to be meant.
-fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2)
-        .min()
-        .map(|(_, candidate)| candidate.to_owned())
-}

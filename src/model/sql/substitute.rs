@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::nearest;
+use crate::model::nearest::nearest;
 
 /// Why the variables of a file could not be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -1,7 +1,7 @@
 //! Conversions that do not stand, and values that do not fit.
 
 use super::Format;
-use crate::model::redis::pattern::nearest;
+use crate::model::nearest::nearest;
 use crate::model::redis::printable::printable;
 
 /// A conversion that was declared wrongly.
@@ -56,7 +56,7 @@ impl ConvertError {
         let Self::UnknownFormat { name, known } = self else {
             return None;
         };
-        let nearest = nearest(name, known.iter().copied())?;
+        let nearest = nearest(name, known)?;
         Some(format!("did you mean `{nearest}`?"))
     }
 }

@@ -96,7 +96,7 @@ impl PatternError {
                 "put a literal between them, or capture both as one".to_owned()
             }
             PatternErrorKind::UnknownCapture { name, known } => {
-                let nearest = nearest(name, known.iter().map(String::as_str))?;
+                let nearest = crate::model::nearest::nearest(name, known)?;
                 format!("did you mean `<{nearest}>`?")
             }
             PatternErrorKind::UnknownVariable { name } => {
@@ -113,18 +113,6 @@ impl PatternError {
             _ => return None,
         })
     }
-}
-
-/// The name closest to `name`, if one is close enough to be meant.
-pub(in crate::model::redis) fn nearest<'a>(
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    known
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= 2.max(known.chars().count() / 3))
-        .min()
-        .map(|(_, known)| known)
 }
 
 fn list(known: &[String]) -> String {

@@ -28,7 +28,6 @@ pub use relate::{Inclusion, contains, inclusion, outside, overlaps};
 pub use template::Template;
 pub use token::{MAX_BYTES, Variables};
 
-pub(in crate::model::redis) use error::nearest;
 use token::{Token, Tokens};
 
 /// The most captures, repeated ones included, that a pattern may have.

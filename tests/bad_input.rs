@@ -836,7 +836,7 @@ fn u10_a_redis_that_is_loading_is_an_error_and_never_an_absence() {
 fn a_read_only_redis_is_read_and_not_written() {
     let mut stores = Stores::new();
     let replica = fresh_redis();
-    let (_, password) = stores.redis.url().split_once("://:").unwrap();
+    let (_, password) = stores.redis.url().split_once("://default:").unwrap();
     let (password, _) = password.split_once('@').unwrap();
     redis_cmd(&replica, &["CONFIG", "SET", "masterauth", password]);
     redis_cmd(

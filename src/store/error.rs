@@ -107,6 +107,14 @@ pub enum StoreErrorKind {
         /// The last try's error.
         reason: String,
     },
+    /// A step that shares its passes with one that it requires, and that failed.
+    #[error("{id}: stopped, since {required}, which it requires, failed")]
+    RequirementFailed {
+        /// The migration.
+        id: MigrationId,
+        /// The one that failed.
+        required: MigrationId,
+    },
     /// Verification before a cleanup failed, so nothing was removed.
     #[error("{id}: not cleaned up, since its verification failed: {}", .findings.join("; "))]
     Unverified {
@@ -200,6 +208,7 @@ impl StoreError {
             StoreErrorKind::Statement(_) => "correct the migration, plan again and apply; nothing of a transaction stays behind".to_owned(),
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
             StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
+            StoreErrorKind::RequirementFailed { .. } => "what it did so far is kept; mend the other, then run the same plan again".to_owned(),
             StoreErrorKind::Unverified { .. } => "outpost migrate verify shows every check".to_owned(),
             StoreErrorKind::Cancelled => "run the same plan again to go on".to_owned(),
             StoreErrorKind::Ledger { .. } => "use the version of outpost that wrote it, or a newer one".to_owned(),

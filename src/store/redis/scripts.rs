@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::Value;
+use redis::{Pipeline, RedisResult, Value};
 
 use super::errors::code;
 use super::keys::Keys;
@@ -11,7 +11,10 @@ use crate::model::lease::Holder;
 use crate::store::{Lease, StoreError};
 
 const FENCE: &str = include_str!("lua/fence.lua");
+const SLOT_FENCE: &str = include_str!("lua/slot_fence.lua");
 const EQUAL: &str = include_str!("lua/equal.lua");
+const SIZE: &str = include_str!("lua/size.lua");
+const FLAT: &str = include_str!("lua/flat.lua");
 const FIELD: &str = include_str!("lua/field.lua");
 
 /// A script, known to the server by the SHA-1 of its text.
@@ -20,30 +23,62 @@ pub(super) struct Script {
     sha: String,
 }
 
+/// A script that writes the application's keys. On a cluster it works on the keys of one slot, and what
+/// it checks first lies there too.
+pub(super) struct KeyScript {
+    server: LazyLock<Script>,
+    slot: LazyLock<Script>,
+}
+
 macro_rules! scripts {
     ($($name:ident = [$($part:expr),+];)+) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[$($part),+]));)+
     };
 }
 
+macro_rules! key_scripts {
+    ($($name:ident = [$($part:expr),+];)+) => {
+        $(pub(super) static $name: KeyScript = KeyScript {
+            server: LazyLock::new(|| Script::new(&[FENCE, $($part),+])),
+            slot: LazyLock::new(|| Script::new(&[SLOT_FENCE, $($part),+])),
+        };)+
+    };
+}
+
 scripts! {
     ACQUIRE = [include_str!("lua/acquire.lua")];
+    LOCK = [include_str!("lua/lock.lua")];
+    EXTEND = [include_str!("lua/extend.lua")];
     RENEW = [FENCE, include_str!("lua/renew.lua")];
     RELEASE = [include_str!("lua/release.lua")];
+    PEEK = [SIZE, include_str!("lua/peek.lua")];
+    CONTENTS = [SIZE, FLAT, include_str!("lua/contents.lua")];
+    RAISE_FENCE = [include_str!("lua/raise_fence.lua")];
+    LOWER_FENCE = [include_str!("lua/lower_fence.lua")];
     PUT = [FENCE, include_str!("lua/put.lua")];
     RECORD = [FENCE, include_str!("lua/record.lua")];
     BUCKETS = [FENCE, include_str!("lua/buckets.lua")];
-    DROP = [FENCE, include_str!("lua/drop.lua")];
-    COPY = [FENCE, include_str!("lua/copy.lua")];
-    UNCOPY = [FENCE, EQUAL, include_str!("lua/uncopy.lua")];
-    CLEAN = [FENCE, EQUAL, include_str!("lua/clean.lua")];
-    CONVERT = [FENCE, FIELD, include_str!("lua/convert.lua")];
-    SET = [FENCE, FIELD, include_str!("lua/set.lua")];
-    UNSET = [FENCE, include_str!("lua/unset.lua")];
-    FIELDS = [FENCE, FIELD, include_str!("lua/fields.lua")];
-    EXPIRY = [FENCE, include_str!("lua/expiry.lua")];
-    DELETE = [FENCE, include_str!("lua/delete.lua")];
-    COMMAND = [FENCE, include_str!("lua/command.lua")];
+}
+
+key_scripts! {
+    MARK = [include_str!("lua/mark.lua")];
+    DROP = [include_str!("lua/drop.lua")];
+    COPY = [SIZE, include_str!("lua/copy.lua")];
+    RESTORE = [include_str!("lua/restore.lua")];
+    DROP_COPY = [include_str!("lua/drop_copy.lua")];
+    WITHDRAW = [include_str!("lua/withdraw.lua")];
+    UNLINK_SAME = [include_str!("lua/unlink_same.lua")];
+    GROW_PART = [include_str!("lua/grow_part.lua")];
+    PLACE_PART = [SIZE, include_str!("lua/place_part.lua")];
+    UNCOPY = [SIZE, FLAT, EQUAL, include_str!("lua/uncopy.lua")];
+    CLEAN = [SIZE, FLAT, EQUAL, include_str!("lua/clean.lua")];
+    CONVERT = [FIELD, include_str!("lua/convert.lua")];
+    SET = [FIELD, include_str!("lua/set.lua")];
+    UNSET = [include_str!("lua/unset.lua")];
+    FIELDS = [FIELD, include_str!("lua/fields.lua")];
+    EXPIRY = [include_str!("lua/expiry.lua")];
+    DELETE = [include_str!("lua/delete.lua")];
+    COMMAND = [include_str!("lua/command.lua")];
 }
 
 impl Script {
@@ -57,6 +92,8 @@ impl Script {
 /// A script with its keys and arguments.
 pub(super) struct Call {
     script: &'static LazyLock<Script>,
+    /// The slot whose fence it checks, on a cluster.
+    slot: Option<u16>,
     keys: Vec<Vec<u8>>,
     args: Vec<Vec<u8>>,
 }
@@ -65,20 +102,42 @@ impl Call {
     pub(super) fn new(script: &'static LazyLock<Script>) -> Self {
         Self {
             script,
+            slot: None,
             keys: Vec::new(),
             args: Vec::new(),
         }
     }
 
-    /// A call that writes nothing unless the lease is held: the fence and the locks come first.
+    /// A call beside the ledger that writes nothing unless the lease is held: the fence and the locks come
+    /// first.
     pub(super) fn fenced(script: &'static LazyLock<Script>, keys: &Keys, lease: &Lease) -> Self {
-        let [lock, old_lock] = keys.locks();
+        let [lock, old_lock] = keys.guards();
         Self::new(script)
             .key(keys.fence())
             .key(lock)
             .key(old_lock)
             .arg(lease.token().to_string())
             .arg(lock_beginning(&lease.id))
+    }
+
+    /// A call that writes the application's keys, all of them in this slot on a cluster, unless the lease
+    /// is not held. Its own keys follow those of the fence; its own arguments begin at the third.
+    pub(super) fn on_keys(
+        script: &'static KeyScript,
+        keys: &Keys,
+        lease: &Lease,
+        slot: Option<u16>,
+    ) -> Self {
+        match slot {
+            None => Self::fenced(&script.server, keys, lease),
+            Some(number) => Self {
+                slot,
+                ..Self::new(&script.slot)
+            }
+            .key(keys.slot_fence(number))
+            .arg(lease.token().to_string())
+            .arg(""),
+        }
     }
 
     pub(super) fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
@@ -91,25 +150,63 @@ impl Call {
         self
     }
 
+    /// The slot whose fence it checks.
+    pub(super) fn slot(&self) -> Option<u16> {
+        self.slot
+    }
+
     /// Runs it; a server that does not know the script is sent its text.
     pub(super) async fn run(&self, session: Session<'_>, doing: &str) -> Result<Value, StoreError> {
-        match session
-            .ask(doing, &self.command("EVALSHA", &self.script.sha))
-            .await?
-        {
-            Ok(value) => Ok(value),
-            Err(error) if code(&error).as_deref() == Some("NOSCRIPT") => {
-                session
-                    .query(doing, &self.command("EVAL", &self.script.text))
-                    .await
-            }
-            Err(error) => Err(session.refused(doing, &error)),
+        let answers = Self::run_all(std::slice::from_ref(self), session, doing).await?;
+        match answers.into_iter().next() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(session.refused(doing, &error)),
+            None => Err(session.unexpected(doing, &"no answer")),
         }
     }
 
+    /// Runs several, sent together; each has its own answer or error.
+    pub(super) async fn run_all(
+        calls: &[Self],
+        session: Session<'_>,
+        doing: &str,
+    ) -> Result<Vec<RedisResult<Value>>, StoreError> {
+        let mut pipeline = Pipeline::with_capacity(calls.len());
+        for call in calls {
+            pipeline.add_command(call.command("EVALSHA", &call.script.sha));
+        }
+        let mut answers = session.pipeline(doing, &pipeline).await?;
+        let unknown: Vec<usize> = answers
+            .iter()
+            .enumerate()
+            .filter(|(_, answer)| {
+                matches!(answer, Err(error) if code(error).as_deref() == Some("NOSCRIPT"))
+            })
+            .map(|(index, _)| index)
+            .collect();
+        let mut pipeline = Pipeline::with_capacity(unknown.len());
+        for call in unknown.iter().filter_map(|index| calls.get(*index)) {
+            pipeline.add_command(call.command("EVAL", &call.script.text));
+        }
+        let again = session.pipeline(doing, &pipeline).await?;
+        for (index, answer) in unknown.into_iter().zip(again) {
+            if let Some(place) = answers.get_mut(index) {
+                *place = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The call with the script's whole text, for where it cannot be asked for twice.
+    pub(super) fn in_full(&self) -> redis::Cmd {
+        self.command("EVAL", &self.script.text)
+    }
+
     fn command(&self, name: &str, script: &str) -> redis::Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len());
+        let bytes: usize = self.keys.iter().chain(&self.args).map(Vec::len).sum();
+        let words = self.keys.len() + self.args.len() + 3;
+        let mut command = redis::Cmd::with_capacity(words, bytes + script.len() + 16);
+        command.arg(name).arg(script).arg(self.keys.len());
         for part in self.keys.iter().chain(&self.args) {
             command.arg(part.as_slice());
         }

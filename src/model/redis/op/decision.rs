@@ -153,6 +153,8 @@ pub enum Sort {
     Conflict,
     /// A value fits neither form.
     Unreadable,
+    /// Larger than can be copied.
+    TooLarge,
     /// A conversion that its reverse does not undo.
     Lossy,
 }
@@ -245,6 +247,7 @@ impl Sort {
             ),
             Self::Conflict => format!("{keys} {have} {their} target in place already"),
             Self::Unreadable => format!("{keys} {have} a value in neither form"),
+            Self::TooLarge => format!("{keys} {are} too large to be copied"),
             Self::Lossy => format!(
                 "{keys} {have} a value that the way back would not restore, which needs --allow-lossy"
             ),

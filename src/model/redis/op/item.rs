@@ -47,6 +47,10 @@ impl<'d> Item<'d> {
         let Some(found) = view.kind else {
             return Decision::Gone;
         };
+        // What was dealt with once is not judged again: by now it may be the application's own business.
+        if view.recorded.is_some() {
+            return Decision::Done;
+        }
         if let Some(problem) = wrong_type(&self.step.op, found) {
             return Decision::Refused(problem);
         }

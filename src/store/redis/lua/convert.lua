@@ -1,25 +1,24 @@
--- KEYS: 4... keys. ARGV: 4... for each key the number of its changes, then field, old and new value.
--- A field that does not hold the old value any more is left for the next pass.
-local at = 4
+-- KEYS: keys. ARGV: 3 whether the server knows times to live of fields, 4 number of fields, 5... the fields,
+-- then for each key their old values, then their new ones.
+-- A key whose fields do not all hold the old values any more is left for the next pass.
+local count = tonumber(ARGV[4])
+local fields = {unpack(ARGV, 5, 4 + count)}
+local at = 5 + count
 local answers = {}
-for k = 4, #KEYS do
-  local answer = 'done'
-  local changes = tonumber(ARGV[at])
-  at = at + 1
-  if redis.call('TYPE', KEYS[k]).ok ~= 'hash' then
-    answer = 'changed'
-    at = at + 3 * changes
-  else
-    for _ = 1, changes do
-      if redis.call('HGET', KEYS[k], ARGV[at]) == ARGV[at + 1] then
-        set(KEYS[k], ARGV[at], ARGV[at + 2])
-        if answer == 'done' then answer = 'written' end
-      else
-        answer = 'changed'
-      end
-      at = at + 3
+for k = FIRST, #KEYS do
+  local found = redis.pcall('HMGET', KEYS[k], unpack(fields))
+  local answer = 'written'
+  local pairs = {}
+  for f = 1, count do
+    if found[f] ~= ARGV[at + f - 1] then
+      answer = 'changed'
+      break
     end
+    pairs[2 * f - 1] = fields[f]
+    pairs[2 * f] = ARGV[at + count + f - 1]
   end
+  if answer == 'written' then put(KEYS[k], pairs) end
   answers[#answers + 1] = answer
+  at = at + 2 * count
 end
 return answers

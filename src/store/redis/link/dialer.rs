@@ -1,0 +1,135 @@
+//! How a node is reached: the address and the credentials of outpost.toml, or those with another address
+//! that a cluster or a Sentinel named.
+
+use std::path::Path;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo,
+    IntoConnectionInfo as _, TlsCertificates,
+};
+
+use super::topology::Node;
+use crate::model::config::{Endpoint, RedisConfig};
+use crate::store::StoreErrorKind;
+use crate::store::redis::errors::connecting;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Far beyond any batch, so that only a dead server runs into it.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes connections.
+pub(super) struct Dialer {
+    /// The nodes of outpost.toml.
+    seeds: Vec<(Node, ConnectionInfo)>,
+    certificates: Option<TlsCertificates>,
+}
+
+impl Dialer {
+    /// Reads the files for TLS now, relative to `folder`.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Tls`] for files that cannot be read, [`StoreErrorKind::Server`] for an address
+    /// that the driver does not take.
+    pub(super) fn new(
+        nodes: &[Endpoint],
+        config: &RedisConfig,
+        folder: &Path,
+    ) -> Result<Self, StoreErrorKind> {
+        let read = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>, StoreErrorKind> {
+            let Some(path) = path else { return Ok(None) };
+            std::fs::read(folder.join(path))
+                .map(Some)
+                .map_err(|e| StoreErrorKind::Tls {
+                    reason: format!("{}: {e}", path.display()),
+                })
+        };
+        let client_tls = match (read(&config.tls.cert)?, read(&config.tls.key)?) {
+            (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig {
+                client_cert,
+                client_key,
+            }),
+            _ => None,
+        };
+        let certificates = TlsCertificates {
+            client_tls,
+            root_cert: read(&config.tls.ca)?,
+        };
+        let seeds = nodes
+            .iter()
+            .map(|node| {
+                let info = node.url.expose().into_connection_info().map_err(refused)?;
+                let name = node.address.hosts.first().map_or("", String::as_str);
+                Ok((Node::from(name), info))
+            })
+            .collect::<Result<Vec<_>, StoreErrorKind>>()?;
+        let dialer = Self {
+            seeds,
+            certificates: config.uses_tls.then_some(certificates),
+        };
+        // What the driver does not take is known now, and not in the middle of a run.
+        for (node, _) in &dialer.seeds {
+            dialer.client(node)?;
+        }
+        Ok(dialer)
+    }
+
+    /// The nodes of outpost.toml.
+    pub(super) fn seeds(&self) -> impl Iterator<Item = &Node> {
+        self.seeds.iter().map(|(node, _)| node)
+    }
+
+    /// A new connection to a node.
+    pub(super) async fn dial(&self, node: &Node) -> Result<MultiplexedConnection, StoreErrorKind> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        self.client(node)?
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|e| connecting(&e))
+    }
+
+    fn client(&self, node: &Node) -> Result<Client, StoreErrorKind> {
+        let info = self.info(node).ok_or_else(|| StoreErrorKind::Unreachable {
+            reason: format!("{node} is no address"),
+        })?;
+        match &self.certificates {
+            Some(certificates) => Client::build_with_tls(info, certificates.clone()).map_err(|e| {
+                StoreErrorKind::Tls {
+                    reason: e.to_string(),
+                }
+            }),
+            None => Client::open(info).map_err(refused),
+        }
+    }
+
+    /// A node that is not in outpost.toml is reached like the first one that is.
+    fn info(&self, node: &Node) -> Option<ConnectionInfo> {
+        if let Some((_, info)) = self.seeds.iter().find(|(seed, _)| seed == node) {
+            return Some(info.clone());
+        }
+        let (_, like) = self.seeds.first()?;
+        let (host, port) = node.rsplit_once(':')?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let port = port.parse().ok()?;
+        let address = match like.addr() {
+            ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: false,
+                tls_params: None,
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Some(like.clone().set_addr(address))
+    }
+}
+
+fn refused(error: redis::RedisError) -> StoreErrorKind {
+    StoreErrorKind::Server {
+        doing: "setting up the connection".to_owned(),
+        reason: error.to_string(),
+    }
+}

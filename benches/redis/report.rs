@@ -138,6 +138,7 @@ impl Report {
             .lines()
             .find_map(|line| line.strip_prefix("model name"))
             .map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned());
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let cores = thread::available_parallelism()?;
         let keys = tenants * KEYS_PER_TENANT;
         Ok(Self {
@@ -152,6 +153,10 @@ impl Report {
                     format!("{tenants} tenants, {keys} keys, seed {seed}"),
                 ),
                 ("runs", runs.to_string()),
+                (
+                    "load average before",
+                    load.split(' ').next().unwrap_or("unknown").to_owned(),
+                ),
             ],
             idle: Latency::default(),
             ceilings: None,

@@ -83,6 +83,8 @@ pub struct TlsPostgres {
     server: PostgresServer,
 }
 
+const OTHER_CLIENT: &str = "other_client";
+
 /// The password of the role `app`.
 pub const APP_PASSWORD: &str = "w0rd-of-the-app";
 
@@ -107,13 +109,15 @@ impl TlsPostgres {
         }
         sql(
             server.url(),
-            &format!("create role app login password '{APP_PASSWORD}'; create role {CLIENT} login"),
+            &format!(
+                "create role app login password '{APP_PASSWORD}'; create role {CLIENT} login; create role {OTHER_CLIENT} login"
+            ),
         );
         sql(server.url(), "create database app owner app");
         sql(server.url(), &format!("grant app to {CLIENT}"));
         let rules = format!(
             "host all postgres 127.0.0.1/32 scram-sha-256
-             hostssl all {CLIENT} 127.0.0.1/32 cert
+             hostssl all {CLIENT},{OTHER_CLIENT} 127.0.0.1/32 cert
              hostssl all app 127.0.0.1/32 scram-sha-256\n"
         );
         fs::write(server.folder().join("data/pg_hba.conf"), rules).expect("rules");
@@ -123,7 +127,8 @@ impl TlsPostgres {
 
     /// The superuser's address, without TLS.
     pub fn plain_url(&self) -> String {
-        self.server.url().replace("/postgres", "/app")
+        let (server, _) = self.server.url().rsplit_once('/').expect("a database");
+        format!("{server}/app")
     }
 
     /// The address for the role `app`. What the name means does not matter: the connection goes to
@@ -135,6 +140,19 @@ impl TlsPostgres {
     /// The address for the role of the client's certificate, which has no password.
     pub fn client_url(&self, host: &str, parameters: &str) -> String {
         self.url_of(CLIENT, host, parameters)
+    }
+
+    /// The address for a role that also logs in with a certificate, but not with that one.
+    pub fn other_client_url(&self, host: &str) -> String {
+        self.url_of(OTHER_CLIENT, host, "")
+    }
+
+    /// The keywords of an address without a name.
+    pub fn nameless(&self, keywords: &str) -> String {
+        let port = self.server.port();
+        format!(
+            "hostaddr=127.0.0.1 port={port} user=app password={APP_PASSWORD} dbname=app {keywords}"
+        )
     }
 
     fn url_of(&self, login: &str, host: &str, parameters: &str) -> String {

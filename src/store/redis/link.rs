@@ -6,7 +6,8 @@ use std::time::Duration;
 use rand::RngExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, Pipeline, RedisError,
+    RedisResult, Value,
 };
 use tokio::sync::Mutex;
 
@@ -26,6 +27,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The connection to one server.
 pub(super) struct Link {
     client: Client,
+    tls: bool,
     address: String,
     live: Mutex<Option<MultiplexedConnection>>,
     /// Connections made so far.
@@ -41,8 +43,13 @@ pub(super) struct Session<'a> {
 
 impl Link {
     pub(super) fn new(client: Client, address: String) -> Self {
+        let tls = matches!(
+            client.get_connection_info().addr(),
+            ConnectionAddr::TcpTls { .. }
+        );
         Self {
             client,
+            tls,
             address,
             live: Mutex::new(None),
             generation: AtomicU64::new(0),
@@ -98,7 +105,7 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|e| connecting(&e))?;
+            .map_err(|e| connecting(&e, self.tls))?;
         self.generation.fetch_add(1, Ordering::SeqCst);
         *live = Some(connection.clone());
         Ok(connection)

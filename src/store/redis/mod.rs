@@ -24,14 +24,14 @@ mod scripts;
 mod survey;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use redis::{Client, ClientTlsConfig, TlsCertificates};
 
 use self::keys::Keys;
 use self::link::Link;
-use crate::model::config::{PlanConfig, RedisConfig};
+use crate::model::config::{PlanConfig, RedisConfig, TlsFiles};
 use crate::model::event::Events;
 use crate::model::history::HistoryEntry;
 use crate::model::id::StoreKind;
@@ -42,6 +42,7 @@ use crate::model::redis::declaration::Declaration;
 use crate::model::report::Done;
 use crate::model::state::StoreState;
 use crate::model::verification::Verification;
+use crate::store::tls::{self, TlsProblem};
 use crate::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
 
 /// A Redis server, and the deployment in it that is migrated.
@@ -87,28 +88,11 @@ impl RedisStore {
                 "this version migrates a single server, not a cluster".to_owned(),
             ));
         }
-        let read = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>, StoreError> {
-            let Some(path) = path else { return Ok(None) };
-            std::fs::read(folder.join(path)).map(Some).map_err(|e| {
-                error(StoreErrorKind::Tls {
-                    reason: format!("{}: {e}", path.display()),
-                })
-            })
-        };
         let client = if config.uses_tls {
-            let client_tls = match (read(&config.tls.cert)?, read(&config.tls.key)?) {
-                (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig {
-                    client_cert,
-                    client_key,
-                }),
-                _ => None,
-            };
-            let certificates = TlsCertificates {
-                client_tls,
-                root_cert: read(&config.tls.ca)?,
-            };
+            let failed = |problem| error(StoreErrorKind::Tls(problem));
+            let certificates = certificates(&config.tls, folder).map_err(failed)?;
             Client::build_with_tls(node.url.expose(), certificates).map_err(|e| {
-                error(StoreErrorKind::Tls {
+                failed(TlsProblem::Other {
                     reason: e.to_string(),
                 })
             })?
@@ -147,6 +131,40 @@ impl RedisStore {
         let declaration = self.declaration(step, &run.plan.decision.config)?;
         Ok(declaration.and_then(|declaration| declaration.compat_name))
     }
+}
+
+/// The files as the driver takes them, once it is known that they hold what they should: the driver says
+/// so later, in fewer words, or not at all.
+fn certificates(files: &TlsFiles, folder: &Path) -> Result<TlsCertificates, TlsProblem> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|e| TlsProblem::File {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })
+    };
+    let below = |path: &Option<PathBuf>| path.as_ref().map(|path| folder.join(path));
+    let root_cert = match below(&files.ca) {
+        Some(ca) => {
+            tls::authorities(&ca)?;
+            Some(read(&ca)?)
+        }
+        None => None,
+    };
+    let client_tls = match (below(&files.cert), below(&files.key)) {
+        (Some(cert), Some(key)) => {
+            tls::identity(&cert, &key)?;
+            Some(ClientTlsConfig {
+                client_cert: read(&cert)?,
+                client_key: read(&key)?,
+            })
+        }
+        (None, None) => None,
+        _ => return Err(TlsProblem::HalfAPair),
+    };
+    Ok(TlsCertificates {
+        client_tls,
+        root_cert,
+    })
 }
 
 #[async_trait]

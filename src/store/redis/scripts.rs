@@ -8,7 +8,7 @@ use super::errors::code;
 use super::keys::Keys;
 use super::link::Session;
 use crate::model::lease::Holder;
-use crate::store::{Lease, StoreError};
+use crate::store::{Lease, StoreError, StoreErrorKind};
 
 const FENCE: &str = include_str!("lua/fence.lua");
 const EQUAL: &str = include_str!("lua/equal.lua");
@@ -52,6 +52,21 @@ impl Script {
         let sha = sha1_smol::Sha1::from(&text).digest().to_string();
         Self { text, sha }
     }
+
+    /// The command that the server refused: its error names only a line of the script.
+    fn refused_command(&self, reason: &str) -> Option<String> {
+        let (_, place) = reason.rsplit_once("user_script:")?;
+        let number: usize = place
+            .trim_start()
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()?;
+        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        // Of two calls the later one writes; what only reads is granted to everybody who comes this far.
+        let (_, call) = line.rsplit_once("call('")?;
+        Some(call.split('\'').next()?.to_ascii_lowercase())
+    }
 }
 
 /// A script with its keys and arguments.
@@ -93,6 +108,20 @@ impl Call {
 
     /// Runs it; a server that does not know the script is sent its text.
     pub(super) async fn run(&self, session: Session<'_>, doing: &str) -> Result<Value, StoreError> {
+        let answer = self.ask(session, doing).await;
+        answer.map_err(|mut error| {
+            if let StoreErrorKind::Permission { reason, .. } = &mut error.kind
+                && let Some(command) = self.script.refused_command(reason)
+            {
+                *reason = format!(
+                    "NOPERM this user has no permissions to run the '{command}' command in a script"
+                );
+            }
+            error
+        })
+    }
+
+    async fn ask(&self, session: Session<'_>, doing: &str) -> Result<Value, StoreError> {
         match session
             .ask(doing, &self.command("EVALSHA", &self.script.sha))
             .await?
@@ -132,4 +161,43 @@ pub(super) fn lock_value(lease_id: &str, holder: &Holder, since: &str) -> String
         lock_beginning(lease_id),
         serde_json::Value::from(since)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_refused_command_is_found_by_its_line() {
+        let script = Script::new(&[
+            "local a = 1\n",
+            "local b = redis.call('GET', 'k')\n",
+            "f(redis.call('GET', 'k') or redis.call('INCR', 'k'))\nredis.pcall(unpack(ARGV))",
+        ]);
+        for (line, command) in [
+            (1, None),
+            (2, Some("get")),
+            (3, Some("incr")),
+            (4, None),
+            (9, None),
+        ] {
+            let reason = format!(
+                "ERR The user executing the script can't run this command script: {}, on @user_script:{line}.",
+                script.sha
+            );
+            assert_eq!(
+                script.refused_command(&reason).as_deref(),
+                command,
+                "{line}"
+            );
+        }
+        assert_eq!(script.refused_command("ERR something else"), None);
+        assert_eq!(
+            script
+                .refused_command("on @user_script: 2: -NOPERM")
+                .as_deref(),
+            Some("get")
+        );
+    }
 }

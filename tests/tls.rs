@@ -74,7 +74,7 @@ fn refused(project: &Project, words: &[&str]) {
 }
 
 #[test]
-fn redis_over_tls_works_with_its_authority() {
+fn u16_redis_over_tls_works_with_its_authority() {
     let redis = TlsRedis::start(&CERTIFICATES, "server", false);
     for host in ["localhost", "127.0.0.1"] {
         let prefix = format!("deployment_id = \"{host}\"\n");
@@ -84,7 +84,7 @@ fn redis_over_tls_works_with_its_authority() {
 }
 
 #[test]
-fn redis_is_verified_by_default() {
+fn u16_redis_is_verified_by_default() {
     let redis = TlsRedis::start(&CERTIFICATES, "server", false);
     let url = redis.url("localhost");
     let unknown = [
@@ -111,7 +111,7 @@ fn redis_is_verified_by_default() {
 }
 
 #[test]
-fn redis_demands_a_certificate_of_its_client() {
+fn u16_redis_demands_a_certificate_of_its_client() {
     let redis = TlsRedis::start(&CERTIFICATES, "server", true);
     let url = redis.url("localhost");
     let with = |cert, key| redis_files(&[CA, ("cert", cert), ("key", key)]);
@@ -321,7 +321,7 @@ fn u16_sslmode_says_how_far_a_postgres_is_checked() {
 }
 
 #[test]
-fn an_expired_certificate_of_a_postgres_is_refused_in_every_mode() {
+fn u16_an_expired_certificate_of_a_postgres_is_refused_in_every_mode() {
     let postgres = TlsPostgres::start(&CERTIFICATES, "expired");
     for mode in [
         "",
@@ -340,7 +340,7 @@ fn an_expired_certificate_of_a_postgres_is_refused_in_every_mode() {
 }
 
 #[test]
-fn a_postgres_takes_the_certificate_of_its_client_for_a_login() {
+fn u16_a_postgres_takes_the_certificate_of_its_client_for_a_login() {
     let postgres = TlsPostgres::start(&CERTIFICATES, "server");
     let url = postgres.client_url("db.internal", "");
     let with = |cert, key| sql_files(&[CA, ("cert", cert), ("key", key)]);
@@ -373,7 +373,7 @@ fn a_postgres_takes_the_certificate_of_its_client_for_a_login() {
 }
 
 #[test]
-fn a_postgres_without_tls_is_no_place_for_a_mode_that_insists_on_it() {
+fn u16_a_postgres_without_tls_is_no_place_for_a_mode_that_insists_on_it() {
     let database = fresh_database();
     for mode in ["require", "verify-ca", "verify-full"] {
         refused(

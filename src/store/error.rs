@@ -2,6 +2,7 @@
 
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::LeaseInfo;
+use crate::store::tls::TlsProblem;
 
 /// An error of a store: which one, where, and what.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,11 +70,8 @@ pub enum StoreErrorKind {
         reason: String,
     },
     /// The certificate or the TLS settings do not fit.
-    #[error("TLS: {reason}")]
-    Tls {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("TLS: {0}")]
+    Tls(TlsProblem),
     /// Somebody else holds the lease.
     #[error("the lease is held by {}", holder(.0))]
     LeaseHeld(Box<LeaseInfo>),
@@ -201,7 +199,7 @@ impl StoreError {
             StoreErrorKind::NoDatabase { database } => format!("create it (createdb {database}), or correct {section} url"),
             StoreErrorKind::Permission { .. } => "grant the right; docs/permissions.md lists what each command needs".to_owned(),
             StoreErrorKind::NotReady { .. } => "wait until the server is ready, or connect to the primary".to_owned(),
-            StoreErrorKind::Tls { .. } => format!("see the TLS settings of {section} in docs/configuration.md"),
+            StoreErrorKind::Tls(problem) => problem.hint(self.store),
             StoreErrorKind::LeaseHeld(info) => format!("wait for it with --lock-wait, or, if that run is dead: outpost migrate unlock {}", info.id),
             StoreErrorKind::LeaseLost => "make sure that no other run is under way, then run the same plan again".to_owned(),
             StoreErrorKind::EarlierTool { .. } => "wait until golang-migrate is done, then plan again".to_owned(),

@@ -4,6 +4,7 @@ pub mod error;
 pub mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -91,9 +91,10 @@ impl RedisStore {
                 .filter_map(|(call, _)| call.slot())
                 .collect();
             if unfenced.is_empty() {
-                return answers
-                    .into_iter()
-                    .map(|answer| answer.map_err(|e| session.refused(doing, &e)))
+                return calls
+                    .iter()
+                    .zip(answers)
+                    .map(|(call, answer)| answer.map_err(|e| call.refused(session, doing, &e)))
                     .collect();
             }
             if attempt == TRIES {

@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
-use redis::{Pipeline, RedisResult, Value};
+use redis::{Pipeline, RedisError, RedisResult, Value};
 
 use super::errors::code;
 use super::keys::Keys;
 use super::link::Session;
 use crate::model::lease::Holder;
-use crate::store::{Lease, StoreError};
+use crate::store::{Lease, StoreError, StoreErrorKind};
 
 const FENCE: &str = include_str!("lua/fence.lua");
 const SLOT_FENCE: &str = include_str!("lua/slot_fence.lua");
@@ -87,6 +87,21 @@ impl Script {
         let sha = sha1_smol::Sha1::from(&text).digest().to_string();
         Self { text, sha }
     }
+
+    /// The command that the server refused: its error names only a line of the script.
+    fn refused_command(&self, reason: &str) -> Option<String> {
+        let (_, place) = reason.rsplit_once("user_script:")?;
+        let number: usize = place
+            .trim_start()
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()?;
+        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        // Of two calls the later one writes; what only reads is granted to everybody who comes this far.
+        let (_, call) = line.rsplit_once("call('")?;
+        Some(call.split('\'').next()?.to_ascii_lowercase())
+    }
 }
 
 /// A script with its keys and arguments.
@@ -160,9 +175,28 @@ impl Call {
         let answers = Self::run_all(std::slice::from_ref(self), session, doing).await?;
         match answers.into_iter().next() {
             Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(session.refused(doing, &error)),
+            Some(Err(error)) => Err(self.refused(session, doing, &error)),
             None => Err(session.unexpected(doing, &"no answer")),
         }
+    }
+
+    /// An error of the server in words. For a command that the user may not run, the server says only on
+    /// which line of the script it stands.
+    pub(super) fn refused(
+        &self,
+        session: Session<'_>,
+        doing: &str,
+        error: &RedisError,
+    ) -> StoreError {
+        let mut error = session.refused(doing, error);
+        if let StoreErrorKind::Permission { reason, .. } = &mut error.kind
+            && let Some(command) = self.script.refused_command(reason)
+        {
+            *reason = format!(
+                "NOPERM this user has no permissions to run the '{command}' command in a script"
+            );
+        }
+        error
     }
 
     /// Runs several, sent together; each has its own answer or error.
@@ -229,4 +263,43 @@ pub(super) fn lock_value(lease_id: &str, holder: &Holder, since: &str) -> String
         lock_beginning(lease_id),
         serde_json::Value::from(since)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_refused_command_is_found_by_its_line() {
+        let script = Script::new(&[
+            "local a = 1\n",
+            "local b = redis.call('GET', 'k')\n",
+            "f(redis.call('GET', 'k') or redis.call('INCR', 'k'))\nredis.pcall(unpack(ARGV))",
+        ]);
+        for (line, command) in [
+            (1, None),
+            (2, Some("get")),
+            (3, Some("incr")),
+            (4, None),
+            (9, None),
+        ] {
+            let reason = format!(
+                "ERR The user executing the script can't run this command script: {}, on @user_script:{line}.",
+                script.sha
+            );
+            assert_eq!(
+                script.refused_command(&reason).as_deref(),
+                command,
+                "{line}"
+            );
+        }
+        assert_eq!(script.refused_command("ERR something else"), None);
+        assert_eq!(
+            script
+                .refused_command("on @user_script: 2: -NOPERM")
+                .as_deref(),
+            Some("get")
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! How a node is reached: the address and the credentials of outpost.toml, or those with another address
 //! that a cluster or a Sentinel named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -11,9 +11,10 @@ use redis::{
 };
 
 use super::topology::Node;
-use crate::model::config::{Endpoint, RedisConfig};
+use crate::model::config::{Endpoint, RedisConfig, TlsFiles};
 use crate::store::StoreErrorKind;
 use crate::store::redis::errors::connecting;
+use crate::store::tls::{self, TlsProblem};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Far beyond any batch, so that only a dead server runs into it.
@@ -37,25 +38,10 @@ impl Dialer {
         config: &RedisConfig,
         folder: &Path,
     ) -> Result<Self, StoreErrorKind> {
-        let read = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>, StoreErrorKind> {
-            let Some(path) = path else { return Ok(None) };
-            std::fs::read(folder.join(path))
-                .map(Some)
-                .map_err(|e| StoreErrorKind::Tls {
-                    reason: format!("{}: {e}", path.display()),
-                })
-        };
-        let client_tls = match (read(&config.tls.cert)?, read(&config.tls.key)?) {
-            (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig {
-                client_cert,
-                client_key,
-            }),
-            _ => None,
-        };
-        let certificates = TlsCertificates {
-            client_tls,
-            root_cert: read(&config.tls.ca)?,
-        };
+        let certificates = config
+            .uses_tls
+            .then(|| certificates(&config.tls, folder).map_err(StoreErrorKind::Tls))
+            .transpose()?;
         let seeds = nodes
             .iter()
             .map(|node| {
@@ -66,7 +52,7 @@ impl Dialer {
             .collect::<Result<Vec<_>, StoreErrorKind>>()?;
         let dialer = Self {
             seeds,
-            certificates: config.uses_tls.then_some(certificates),
+            certificates,
         };
         // What the driver does not take is known now, and not in the middle of a run.
         for (node, _) in &dialer.seeds {
@@ -88,7 +74,7 @@ impl Dialer {
         self.client(node)?
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|e| connecting(&e))
+            .map_err(|e| connecting(&e, self.certificates.is_some()))
     }
 
     fn client(&self, node: &Node) -> Result<Client, StoreErrorKind> {
@@ -97,9 +83,9 @@ impl Dialer {
         })?;
         match &self.certificates {
             Some(certificates) => Client::build_with_tls(info, certificates.clone()).map_err(|e| {
-                StoreErrorKind::Tls {
+                StoreErrorKind::Tls(TlsProblem::Other {
                     reason: e.to_string(),
-                }
+                })
             }),
             None => Client::open(info).map_err(refused),
         }
@@ -132,4 +118,38 @@ fn refused(error: redis::RedisError) -> StoreErrorKind {
         doing: "setting up the connection".to_owned(),
         reason: error.to_string(),
     }
+}
+
+/// The files as the driver takes them, once it is known that they hold what they should: the driver says
+/// so later, in fewer words, or not at all.
+fn certificates(files: &TlsFiles, folder: &Path) -> Result<TlsCertificates, TlsProblem> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|e| TlsProblem::File {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })
+    };
+    let below = |path: &Option<PathBuf>| path.as_ref().map(|path| folder.join(path));
+    let root_cert = match below(&files.ca) {
+        Some(ca) => {
+            tls::authorities(&ca)?;
+            Some(read(&ca)?)
+        }
+        None => None,
+    };
+    let client_tls = match (below(&files.cert), below(&files.key)) {
+        (Some(cert), Some(key)) => {
+            tls::identity(&cert, &key)?;
+            Some(ClientTlsConfig {
+                client_cert: read(&cert)?,
+                client_key: read(&key)?,
+            })
+        }
+        (None, None) => None,
+        _ => return Err(TlsProblem::HalfAPair),
+    };
+    Ok(TlsCertificates {
+        client_tls,
+        root_cert,
+    })
 }

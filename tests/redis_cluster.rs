@@ -95,7 +95,9 @@ fn new_form(cluster: &RedisCluster) -> BTreeMap<String, (String, Option<i64>)> {
 }
 
 fn project(cluster: &RedisCluster) -> Project {
-    Project::outpost_schema().redis_cluster(&cluster.urls())
+    Project::outpost_schema()
+        .redis_cluster(&cluster.urls())
+        .more("[compat]\noutpost_redis = true\n")
 }
 
 #[test]

@@ -16,8 +16,9 @@ use super::pace::Pace;
 use super::place::Place;
 use super::survey::{Survey, keys_error};
 use crate::model::event::{Event, NoEvents};
-use crate::model::plan::{Action, Step};
+use crate::model::plan::{Action, Plan, Step};
 use crate::model::redis::declaration::{self, Declaration};
+use crate::model::redis::op::Op;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
 use crate::model::state::Checkpoint;
@@ -91,6 +92,23 @@ impl RedisStore {
             Some(outcome) => outcome,
             None => Ok(Done::default()),
         }
+    }
+
+    /// Whether a step may share its passes. What it does must be possible to undo: should an earlier step of
+    /// the group fail, this one has been at work already on keys that its requirement never finished.
+    pub(super) fn can_share(&self, step: &Step, plan: &Plan) -> bool {
+        let declaration = match (&step.action, self.declaration(step, &plan.decision.config)) {
+            (Action::Apply, Ok(Some(declaration))) => declaration,
+            _ => return false,
+        };
+        let simple = |op: &Op| {
+            matches!(
+                op,
+                Op::Copy(_) | Op::Convert(_) | Op::Set(_) | Op::RenameField(_)
+            )
+        };
+        declaration.irreversible().is_none()
+            && declaration.steps.iter().all(|step| simple(&step.op))
     }
 
     /// Runs steps that share their passes, in the plan's order. Gives what came of each.

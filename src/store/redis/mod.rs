@@ -44,7 +44,7 @@ use crate::model::history::HistoryEntry;
 use crate::model::id::StoreKind;
 use crate::model::lease::{Holder, LeaseInfo};
 use crate::model::migration::{Content, Migration};
-use crate::model::plan::{Step, StepContent, StepEvidence};
+use crate::model::plan::{Plan, Step, StepContent, StepEvidence};
 use crate::model::redis::declaration::Declaration;
 use crate::model::report::Done;
 use crate::model::state::StoreState;
@@ -165,6 +165,14 @@ impl Store for RedisStore {
 
     async fn run(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
         self.run_step(step, run).await
+    }
+
+    fn shares(&self, step: &Step, plan: &Plan) -> bool {
+        self.can_share(step, plan)
+    }
+
+    async fn run_together(&self, steps: &[&Step], run: &Run<'_>) -> Vec<Result<Done, StoreError>> {
+        self.run_steps(steps, run).await
     }
 
     async fn record_failure(

@@ -180,6 +180,36 @@ fn a_postgres_role_applies_with_the_documented_rights_and_no_fewer() {
     );
     let row = "select version || ' ' || dirty from schema_migrations";
     assert_eq!(query_one_text(&database, row), "4 false");
+    // And what is for bad days.
+    let half_done =
+        "-- outpost: transaction = false\ncreate index concurrently b on accounts (nonsense);";
+    project.write("schema/sql/0005_broken.up.sql", half_done);
+    project
+        .migrate("apply --yes --to latest")
+        .exits(1)
+        .says("nonsense");
+    let resolve = "resolve sql/0005_broken --rolled-back --yes";
+    project.migrate(resolve).ok();
+    sql(
+        &database,
+        "insert into outpost.lease (token, id, holder, since, expires_at) values
+           (99, 'other', '{\"user\": \"u\", \"host\": \"h\", \"pid\": 1, \"plan\": \"p\"}', now(), now() + interval '30 seconds')",
+    );
+    project.migrate("unlock other --yes --force").ok();
+
+    // The other way to a ledger.
+    let database = migrated_database();
+    let on_database = format!(
+        "grant create on database {} to outpost_writer",
+        database.name
+    );
+    let create = |s: &String| match s.starts_with("create schema outpost") {
+        true => on_database.clone(),
+        false => s.clone(),
+    };
+    let others: Vec<String> = statements.iter().map(create).collect();
+    let project = accounts(&role(&database, "outpost_writer", &others));
+    all_of(&project, &WRITES).unwrap();
 
     for (what, statements) in each_with_less(&statements) {
         let database = migrated_database();
@@ -214,6 +244,13 @@ fn c09_a_postgres_role_reads_with_the_documented_rights_and_no_fewer() {
     let project = accounts(&role(&database, "outpost_reader", &statements));
     all_of(&project, &READS).unwrap();
     project.run(&["serve", "--", "true"]).ok();
+    // These look at no table of the application's.
+    let ledger = statements.iter().filter(|s| !s.contains("on accounts"));
+    let ledger: Vec<String> = ledger.cloned().collect();
+    let other = applied();
+    let of_ledger = accounts(&role(&other, "outpost_reader", &ledger));
+    all_of(&of_ledger, &["list", "history", "graph", "unlock"]).unwrap();
+    of_ledger.run(&["serve", "--", "true"]).ok();
     project
         .migrate("cleanup --yes")
         .exits(1)
@@ -348,6 +385,12 @@ fn a_redis_user_applies_with_the_documented_rights_and_no_fewer() {
             .count(),
         0
     );
+    let lock = r#"{"id":"other","holder":{"user":"u","host":"h","pid":1,"plan":"p"},"since":"2026-01-01T00:00:00Z"}"#;
+    redis_cmd(
+        &redis,
+        &["SET", ".outpost:migration_lock", lock, "PX", "30000"],
+    );
+    project.migrate("unlock other --yes --force").ok();
 
     for rule in rules.iter().filter(|rule| rule.starts_with('+')) {
         let fewer: Vec<String> = rules

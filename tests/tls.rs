@@ -390,3 +390,31 @@ fn u16_a_postgres_without_tls_is_no_place_for_a_mode_that_insists_on_it() {
         &["sslmode must be disable, prefer, require, verify-ca or verify-full"],
     );
 }
+
+#[test]
+fn u16_without_a_file_the_systems_authorities_are_trusted() {
+    let redis = TlsRedis::start(&CERTIFICATES, "server", false);
+    let postgres = TlsPostgres::start(&CERTIFICATES, "server");
+    let ca = CERTIFICATES.path("ca.pem");
+    for project in [
+        redis_project(&redis.url("localhost"), ""),
+        sql_project(&postgres.url("db.internal", ""), ""),
+    ] {
+        project
+            .env("SSL_CERT_FILE", ca.to_str().unwrap())
+            .migrate("list")
+            .ok();
+    }
+    // The driver of Redis reads them in any case.
+    redis_project(&redis.url("localhost"), &redis_files(&[CA]))
+        .env("SSL_CERT_FILE", "/no/such/file.pem")
+        .migrate("list")
+        .refuses(
+            1,
+            &[
+                "the system's certificates cannot be read",
+                "/no/such/file.pem",
+                "correct SSL_CERT_FILE",
+            ],
+        );
+}

@@ -79,6 +79,12 @@ pub enum TlsProblem {
         /// The server's words.
         reason: String,
     },
+    /// The certificates that the system trusts cannot be read.
+    #[error("the system's certificates cannot be read: {reason}")]
+    System {
+        /// Which, and why.
+        reason: String,
+    },
     /// Anything else.
     #[error("{reason}")]
     Other {
@@ -120,6 +126,7 @@ impl TlsProblem {
             Self::Demanded { .. } => "set sslmode=require in the address, or allow this login without TLS in the server's pg_hba.conf".to_owned(),
             Self::ClientWanted => format!("set {cert} and {key} of {section}"),
             Self::ClientRefused { .. } => format!("{cert} of {section} must be valid, signed by an authority that the server trusts, and, where the server compares it, name the user"),
+            Self::System { .. } => "correct SSL_CERT_FILE and SSL_CERT_DIR, or the system's own certificates".to_owned(),
             Self::Other { .. } => format!("see TLS in docs/configuration.md, and check what the server at {section} url speaks"),
         }
     }
@@ -130,6 +137,11 @@ impl TlsProblem {
         while let Some(error) = next {
             if let Some(tls) = error.downcast_ref::<rustls::Error>() {
                 return Some(Self::of(tls));
+            }
+            if let Some(system) = error.downcast_ref::<rustls_native_certs::Error>() {
+                return Some(Self::System {
+                    reason: system.to_string(),
+                });
             }
             // Neither of these has as its source what it wraps, but the source of that.
             let io = error.downcast_ref::<std::io::Error>();

@@ -168,9 +168,9 @@ mod tests {
         let topology = Topology::parse(answer, &asked).unwrap();
         assert_eq!(
             topology.masters,
-            ["10.0.0.2:7002".into(), "10.0.0.9:7001".into()]
+            ["10.0.0.2:7002", "10.0.0.9:7001"].map(Node::from)
         );
-        assert_eq!(topology.replicas, ["10.0.0.3:7003".into()]);
+        assert_eq!(topology.replicas, ["10.0.0.3:7003"].map(Node::from));
         assert_eq!(topology.master(99).map(|n| &**n), Some("10.0.0.2:7002"));
         assert_eq!(topology.master(100).map(|n| &**n), Some("10.0.0.9:7001"));
         assert_eq!(topology.master(16383), None);

@@ -25,7 +25,7 @@ use outpost::model::report::Done;
 use outpost::model::state::{Doing, LedgerStatus, MarkerStatus};
 use outpost::model::verification::{CheckOutcome, Verification};
 use outpost::sandbox::RedisServer;
-use outpost::store::redis::RedisStore;
+use outpost::store::redis::{Limits, RedisStore};
 use outpost::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
 use support::{fresh_redis, fresh_redis_with, redis_cmd, redis_text};
 use tokio_util::sync::CancellationToken;
@@ -1132,6 +1132,45 @@ async fn too_little_memory_stops_a_copy_before_it_evicts_its_sources() {
     let error = bench.apply("0001_h", HASH_TAGS).await.unwrap_err();
     assert!(error.to_string().contains("maxmemory"), "{error}");
     assert_eq!(bench.keys().len(), before);
+}
+
+#[tokio::test]
+async fn memory_that_runs_out_stops_a_copy_cleanly_and_more_of_it_lets_it_go_on() {
+    let server = fresh_redis_with(|r| {
+        r.directive("maxmemory 8mb")
+            .directive("maxmemory-policy noeviction")
+    });
+    let mut bench = Bench::on(server, "");
+    bench.cmd(&[
+        "EVAL",
+        "for i = 1, 2000 do redis.call('HSET', 'tenant:' .. i, 'id', i, 'v', string.rep('x', 1500)) end return 1",
+        "0",
+    ]);
+    let error = bench.apply("0001_h", HASH_TAGS).await.unwrap_err();
+    assert!(
+        matches!(error.kind, StoreErrorKind::NoRoom { evicts: false, .. }),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("--ignore-memory"));
+    assert_eq!(bench.keys().len(), 2000);
+
+    bench.store = bench.store.limited(Limits {
+        ignore_memory: true,
+        ..Limits::default()
+    });
+    let error = bench.apply("0001_h", HASH_TAGS).await.unwrap_err();
+    assert!(error.to_string().contains("OOM"), "{error}");
+    let partial = bench.keys();
+    assert!(
+        partial.len() > 2000 && partial.len() < 4000,
+        "{}",
+        partial.len()
+    );
+
+    bench.cmd(&["CONFIG", "SET", "maxmemory", "100mb"]);
+    bench.apply("0001_h", HASH_TAGS).await.unwrap();
+    assert_eq!(bench.keys().len(), 4000);
+    assert!(!bench.verify("0001_h", HASH_TAGS).await.failed());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::model::plan::{Decision, Desired, Evidence};
 use crate::model::state::{ObservedState, StoreState};
 use crate::source;
 use crate::store::postgres::PostgresStore;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Limits, RedisStore};
 
 /// A project: its configuration and its schema folder, read and checked.
 pub(super) struct Project {
@@ -31,13 +31,18 @@ pub(super) struct Project {
 impl Project {
     /// Reads `outpost.toml` and the schema folder. Connects to nothing yet.
     pub(super) fn load(globals: &Globals) -> Result<Self, CliError> {
+        Self::load_limited(globals, Limits::default())
+    }
+
+    /// The same, for a command that works Redis no harder than these limits allow.
+    pub(super) fn load_limited(globals: &Globals, limits: Limits) -> Result<Self, CliError> {
         let folder = source::folder_of(&globals.config);
         let config = source::config(&globals.config)?;
         let relevant = config.plan_relevant();
         let catalog = source::catalog(&folder.join(&config.schema.path), &relevant)?;
         let graph = Graph::new(&catalog)?;
         check_versions(&catalog)?;
-        let stores = stores(&config, &folder)?;
+        let stores = stores(&config, &folder, limits)?;
         Ok(Self {
             config,
             catalog,
@@ -106,18 +111,15 @@ fn check_versions(catalog: &Catalog) -> Result<(), CliError> {
     Ok(catalog.versions().validate(&catalog.ids(), &requires)?)
 }
 
-fn stores(config: &Config, folder: &Path) -> Result<Stores, CliError> {
+fn stores(config: &Config, folder: &Path, limits: Limits) -> Result<Stores, CliError> {
     let mut stores = Stores::new();
     let golang = config.compat.golang_migrate.clone();
     if let Some(postgres) = &config.postgres {
         stores = stores.with(Arc::new(PostgresStore::new(postgres, golang, folder)?));
     }
     if let Some(redis) = &config.redis {
-        stores = stores.with(Arc::new(RedisStore::new(
-            redis,
-            &config.plan_relevant(),
-            folder,
-        )?));
+        let store = RedisStore::new(redis, &config.plan_relevant(), folder)?;
+        stores = stores.with(Arc::new(store.limited(limits)));
     }
     Ok(stores)
 }

@@ -105,6 +105,14 @@ pub enum StoreErrorKind {
         /// The last try's error.
         reason: String,
     },
+    /// What the step would add does not fit into the server's memory.
+    #[error("{reason}")]
+    NoRoom {
+        /// How much is missing.
+        reason: String,
+        /// Whether the server would evict keys to make room.
+        evicts: bool,
+    },
     /// A step that shares its passes with one that it requires, and that failed.
     #[error("{id}: stopped, since {required}, which it requires, failed")]
     RequirementFailed {
@@ -206,6 +214,8 @@ impl StoreError {
             StoreErrorKind::Statement(_) => "correct the migration, plan again and apply; nothing of a transaction stays behind".to_owned(),
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
             StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
+            StoreErrorKind::NoRoom { evicts: true, .. } => "raise maxmemory, or set another maxmemory-policy for the time of the migration".to_owned(),
+            StoreErrorKind::NoRoom { evicts: false, .. } => "raise maxmemory or free some; with --ignore-memory the step begins all the same, and stops where the server refuses".to_owned(),
             StoreErrorKind::RequirementFailed { .. } => "what it did so far is kept; mend the other, then run the same plan again".to_owned(),
             StoreErrorKind::Unverified { .. } => "outpost migrate verify shows every check".to_owned(),
             StoreErrorKind::Cancelled => "run the same plan again to go on".to_owned(),

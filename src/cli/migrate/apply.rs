@@ -18,6 +18,7 @@ use crate::model::report::{Report, StepOutcome};
 use crate::plan_file;
 use crate::render::{self, Detail};
 use crate::store::StoreError;
+use crate::store::redis::Limits;
 
 /// Execute a saved plan, exactly; or plan and apply in one go
 ///
@@ -56,9 +57,31 @@ pub(in crate::cli) struct How {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) lock_wait: Option<Duration>,
 
+    /// How long another client of Redis may have to wait behind this run, such as 2ms
+    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = budget)]
+    pub(super) latency_budget: Duration,
+
+    /// The most Redis keys to deal with in a second; as many as go without
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_keys_per_second: Option<u32>,
+
+    /// Copy Redis keys even where maxmemory seems to leave too little room
+    ///
+    /// Under an allkeys-* policy the server would evict keys, so there it is refused in any case.
+    #[arg(long)]
+    pub(super) ignore_memory: bool,
+
     /// How to report: text, or one JSON event a line
     #[arg(long, default_value = "text")]
     pub(super) format: ApplyFormat,
+}
+
+/// A time that batches can be cut to.
+fn budget(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a batch takes some time: 1ms is the least".to_owned()),
+        budget => Ok(budget),
+    }
 }
 
 /// How a run is reported.
@@ -72,7 +95,7 @@ pub(super) enum ApplyFormat {
 
 impl Apply {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let project = Project::load(globals)?;
+        let project = Project::load_limited(globals, self.how.limits())?;
         match &self.plan {
             // The review was the question: a saved plan is applied without another one.
             Some(path) => {
@@ -90,6 +113,15 @@ impl Apply {
 }
 
 impl How {
+    /// How hard Redis is worked.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            latency_budget: self.latency_budget,
+            max_keys_per_second: self.max_keys_per_second,
+            ignore_memory: self.ignore_memory,
+        }
+    }
+
     /// Shows a plan that was made just now, asks, and applies it.
     pub(super) fn confirm_and_apply(
         &self,

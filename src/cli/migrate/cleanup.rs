@@ -37,7 +37,7 @@ pub(in crate::cli) struct Cleanup {
 
 impl Cleanup {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let project = Project::load(globals)?;
+        let project = Project::load_limited(globals, self.how.limits())?;
         let ids: BTreeSet<MigrationId> = self.ids.iter().cloned().collect();
         let plan = block_on(async {
             let desired = project.desired(None)?;

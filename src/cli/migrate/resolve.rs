@@ -39,7 +39,7 @@ pub(in crate::cli) struct Resolve {
 
 impl Resolve {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let project = Project::load(globals)?;
+        let project = Project::load_limited(globals, self.how.limits())?;
         let resolution = if self.applied {
             Resolution::Applied
         } else {

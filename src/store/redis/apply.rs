@@ -509,7 +509,11 @@ impl RedisStore {
             .await?
             .unwrap_or_default();
         match room.refuses(extra) {
-            Some(reason) => Err(session.error(StoreErrorKind::NotReady { reason })),
+            Some(_) if self.limits.ignore_memory && !room.evicts() => Ok(()),
+            Some(reason) => Err(session.error(StoreErrorKind::NoRoom {
+                reason,
+                evicts: room.evicts(),
+            })),
             None => Ok(()),
         }
     }

@@ -109,12 +109,17 @@ impl RedisStore {
 }
 
 impl Room {
+    /// Whether the server makes room by evicting any key, the sources of the copies included.
+    pub(super) fn evicts(&self) -> bool {
+        self.policy.starts_with("allkeys")
+    }
+
     /// Why so many more bytes do not fit; `None` where they do.
     pub(super) fn refuses(&self, extra: u64) -> Option<String> {
         if extra <= self.left {
             return None;
         }
-        let consequence = if self.policy.starts_with("allkeys") {
+        let consequence = if self.evicts() {
             format!(
                 "; under the policy {} the server would evict the very keys that are being copied",
                 self.policy

@@ -11,6 +11,8 @@ pub struct Limits {
     pub latency_budget: Duration,
     /// Keys that are dealt with in a second, over all masters; `None` for as many as can be.
     pub max_keys_per_second: Option<u32>,
+    /// Whether copies begin although `maxmemory` seems to leave too little room.
+    pub ignore_memory: bool,
 }
 
 impl Default for Limits {
@@ -18,6 +20,7 @@ impl Default for Limits {
         Self {
             latency_budget: Duration::from_millis(2),
             max_keys_per_second: None,
+            ignore_memory: false,
         }
     }
 }

@@ -233,8 +233,8 @@ impl Deed<'_> {
             for change in &changes {
                 call = call
                     .arg(name(change))
-                    .arg(change.old.as_slice())
-                    .arg(change.new.as_slice());
+                    .arg(optional(change.old.as_deref()))
+                    .arg(optional(change.new.as_deref()));
             }
             written.push(item.clone());
         }
@@ -328,5 +328,13 @@ impl Deed<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A value behind `=`, or nothing for an absent field: an empty value is another thing.
+fn optional(value: Option<&[u8]>) -> Vec<u8> {
+    match value {
+        Some(value) => [b"=", value].concat(),
+        None => Vec::new(),
     }
 }

@@ -37,7 +37,7 @@ scripts! {
     COPY = [FENCE, include_str!("lua/copy.lua")];
     UNCOPY = [FENCE, EQUAL, include_str!("lua/uncopy.lua")];
     CLEAN = [FENCE, EQUAL, include_str!("lua/clean.lua")];
-    CONVERT = [FENCE, FIELD, include_str!("lua/convert.lua")];
+    CONVERT = [FENCE, FIELD, include_str!("lua/change.lua"), include_str!("lua/convert.lua")];
     SET = [FENCE, FIELD, include_str!("lua/set.lua")];
     UNSET = [FENCE, include_str!("lua/unset.lua")];
     FIELDS = [FENCE, FIELD, include_str!("lua/fields.lua")];

@@ -22,7 +22,9 @@ fn context(store: &StoreKind, address: &str, kind: &StoreErrorKind) -> String {
     };
     match kind {
         // These name the migration's own file and line; the server's address adds nothing.
-        StoreErrorKind::Statement(_) | StoreErrorKind::Keys { .. } => String::new(),
+        StoreErrorKind::Statement(_)
+        | StoreErrorKind::Keys { .. }
+        | StoreErrorKind::Script { .. } => String::new(),
         _ => format!("{name} at {address}: "),
     }
 }
@@ -96,6 +98,18 @@ pub enum StoreErrorKind {
         id: MigrationId,
         /// Sentences with counts and printable samples.
         findings: Vec<String>,
+    },
+    /// Lua of a migration's author failed, or did not end.
+    #[error("{id}: step {step} ({operation}): {reason}")]
+    Script {
+        /// The migration.
+        id: MigrationId,
+        /// The step, from 1.
+        step: usize,
+        /// Its line on screens.
+        operation: String,
+        /// Which text, and what it or the server said.
+        reason: String,
     },
     /// A passing conflict outlasted every retry.
     #[error("{id}: gave up after {attempts} tries: {reason}")]
@@ -199,6 +213,7 @@ impl StoreError {
             StoreErrorKind::EarlierTool { .. } => "wait until golang-migrate is done, then plan again".to_owned(),
             StoreErrorKind::Statement(_) => "correct the migration, plan again and apply; nothing of a transaction stays behind".to_owned(),
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
+            StoreErrorKind::Script { .. } => "correct the script, then plan again; keys that it has dealt with are those for which its check asks for no work".to_owned(),
             StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
             StoreErrorKind::Unverified { .. } => "outpost migrate verify shows every check".to_owned(),
             StoreErrorKind::Cancelled => "run the same plan again to go on".to_owned(),

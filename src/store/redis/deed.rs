@@ -12,7 +12,7 @@ use super::scripts::{self, Call};
 use crate::model::id::MigrationId;
 use crate::model::redis::findings::Findings;
 use crate::model::redis::op::{
-    Change, Decision, Exception, Item, Must, OnConflict, Op, Sort, Work,
+    Change, Decision, Exception, Item, KeyType, Must, OnConflict, Op, Sort, Work,
 };
 use crate::store::{Run, StoreError};
 
@@ -70,10 +70,31 @@ impl Deed<'_> {
         let mut rest = items;
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(pace.size().min(rest.len()));
-            self.batch(batch, pace, tally).await?;
+            if batch.iter().any(|item| item.strays().is_some()) {
+                let sound = self.without_strays(batch, tally);
+                self.batch(&sound, pace, tally).await?;
+            } else {
+                self.batch(batch, pace, tally).await?;
+            }
             rest = after;
         }
         Ok(())
+    }
+
+    /// The keys that may be dealt with; the others are findings.
+    fn without_strays<'d>(&self, items: &[Item<'d>], tally: &mut Tally) -> Vec<Item<'d>> {
+        let mut sound = Vec::with_capacity(items.len());
+        for item in items {
+            match item.strays() {
+                Some(problem) => {
+                    tally
+                        .findings
+                        .add(problem.sort(), &item.key, &problem.to_string())
+                }
+                None => sound.push(item.clone()),
+            }
+        }
+        sound
     }
 
     async fn batch(
@@ -90,6 +111,9 @@ impl Deed<'_> {
             (Op::Convert(_), Direction::Forward | Direction::Back)
         ) {
             return self.convert(items, pace, tally).await;
+        }
+        if let Op::Script(script) = &first.step.op {
+            return self.script(script, items, pace, tally).await;
         }
         let Some(call) = self.call(items) else {
             return Ok(());
@@ -110,8 +134,7 @@ impl Deed<'_> {
                 .iter()
                 .fold(call, |call, item| call.key(item.key.as_slice()))
         };
-        let kind =
-            |kind: Option<crate::model::redis::op::KeyType>| kind.map_or("", |kind| kind.name());
+        let kind = |kind: Option<KeyType>| kind.map_or("", KeyType::name);
         Some(match (&items.first()?.step.op, self.direction) {
             (Op::Copy(op), Forward) => {
                 let conflict = OnConflict::NAMED
@@ -144,6 +167,13 @@ impl Deed<'_> {
                 let digest = SourceDigest::of(&item.key);
                 self.pair(call, item, &digest).arg(digest.field)
             }),
+            (Op::Rename(op), Forward | Back) => {
+                let call = fenced(&scripts::RENAME).arg(kind(op.kind));
+                items.iter().fold(call, |call, item| {
+                    call.key(item.key.as_slice())
+                        .key(item.target.as_deref().unwrap_or_default())
+                })
+            }
             (Op::Set(op), Forward | Back) => {
                 let script = if self.direction == Forward {
                     &scripts::SET
@@ -186,7 +216,7 @@ impl Deed<'_> {
             .key(self.store.keys.bucket(self.id, bucket))
     }
 
-    /// Reads, decides, and changes each field only where it still holds what was read.
+    /// Reads, decides, and changes each key only where its fields still hold what was read.
     async fn convert(
         &self,
         items: &[Item<'_>],
@@ -275,7 +305,12 @@ impl Deed<'_> {
 
     async fn answers(&self, call: &Call) -> Result<Vec<Vec<u8>>, StoreError> {
         let doing = "writing keys";
-        match call.run(self.session, doing).await? {
+        self.list(call.run(self.session, doing).await?, doing)
+    }
+
+    /// One answer for each key.
+    pub(super) fn list(&self, answer: Value, doing: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        match answer {
             Value::Array(values) => values
                 .into_iter()
                 .map(|value| {
@@ -286,7 +321,7 @@ impl Deed<'_> {
         }
     }
 
-    async fn count(
+    pub(super) async fn count(
         &self,
         items: &[Item<'_>],
         answers: &[Vec<u8>],
@@ -303,6 +338,12 @@ impl Deed<'_> {
                 b"written" => tally.written += 1,
                 b"changed" => tally.contended += 1,
                 b"refused" => refused.push(item.clone()),
+                b"uneven" => tally.findings.add(Sort::FieldTimes, &item.key, ""),
+                b"undone" => tally.findings.add(
+                    Sort::Script,
+                    &item.key,
+                    "the step's check still asks for work",
+                ),
                 b"kept" => {
                     tally.kept += 1;
                     if tally.kept_samples.len() < crate::model::verification::SAMPLES {

@@ -104,6 +104,23 @@ impl Link {
         Ok(connection)
     }
 
+    /// Sends one command over a connection of its own, while the other may be held up. The next request makes
+    /// that one anew.
+    pub(super) async fn aside(&self, command: &Cmd) -> RedisResult<Value> {
+        self.hang_up(self.generation()).await;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        // A busy server takes no SELECT, and what is sent here is not about a database.
+        let server = self.client.get_connection_info();
+        let whole = server.redis_settings().clone().set_db(0);
+        let client = Client::open(server.clone().set_redis_settings(whole))?;
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        command.query_async(&mut connection).await
+    }
+
     /// Forgets the connection of this generation, so that the next request makes a new one.
     async fn hang_up(&self, generation: u64) {
         let mut live = self.live.lock().await;

@@ -5,6 +5,7 @@
 //! may be interrupted, and a write of the application in between is never lost.
 
 mod apply;
+mod author;
 mod command;
 mod copies;
 mod deed;

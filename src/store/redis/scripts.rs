@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::Value;
+use redis::{RedisResult, Value};
 
 use super::errors::code;
 use super::keys::Keys;
@@ -13,6 +13,8 @@ use crate::store::{Lease, StoreError};
 const FENCE: &str = include_str!("lua/fence.lua");
 const EQUAL: &str = include_str!("lua/equal.lua");
 const FIELD: &str = include_str!("lua/field.lua");
+const CHANGE: &str = include_str!("lua/change.lua");
+const AUTHOR: &str = include_str!("lua/author.lua");
 
 /// A script, known to the server by the SHA-1 of its text.
 pub(super) struct Script {
@@ -37,13 +39,17 @@ scripts! {
     COPY = [FENCE, include_str!("lua/copy.lua")];
     UNCOPY = [FENCE, EQUAL, include_str!("lua/uncopy.lua")];
     CLEAN = [FENCE, EQUAL, include_str!("lua/clean.lua")];
-    CONVERT = [FENCE, FIELD, include_str!("lua/change.lua"), include_str!("lua/convert.lua")];
+    RENAME = [FENCE, include_str!("lua/rename.lua")];
+    CONVERT = [FENCE, FIELD, CHANGE, include_str!("lua/convert.lua")];
     SET = [FENCE, FIELD, include_str!("lua/set.lua")];
     UNSET = [FENCE, include_str!("lua/unset.lua")];
     FIELDS = [FENCE, FIELD, include_str!("lua/fields.lua")];
     EXPIRY = [FENCE, include_str!("lua/expiry.lua")];
     DELETE = [FENCE, include_str!("lua/delete.lua")];
     COMMAND = [FENCE, include_str!("lua/command.lua")];
+    SCRIPT = [FENCE, AUTHOR, include_str!("lua/script.lua")];
+    CHECK = [AUTHOR, include_str!("lua/check.lua")];
+    COMPILE = [AUTHOR, include_str!("lua/compile.lua")];
 }
 
 impl Script {
@@ -93,17 +99,47 @@ impl Call {
 
     /// Runs it; a server that does not know the script is sent its text.
     pub(super) async fn run(&self, session: Session<'_>, doing: &str) -> Result<Value, StoreError> {
-        match session
-            .ask(doing, &self.command("EVALSHA", &self.script.sha))
+        self.ask(session, doing)
             .await?
-        {
-            Ok(value) => Ok(value),
-            Err(error) if code(&error).as_deref() == Some("NOSCRIPT") => {
+            .map_err(|e| session.refused(doing, &e))
+    }
+
+    /// Like [`Self::run`], with an error of the server as a value.
+    pub(super) async fn ask(
+        &self,
+        session: Session<'_>,
+        doing: &str,
+    ) -> Result<RedisResult<Value>, StoreError> {
+        let answer = session
+            .ask(doing, &self.command("EVALSHA", &self.script.sha))
+            .await?;
+        match &answer {
+            Err(error) if code(error).as_deref() == Some("NOSCRIPT") => {
                 session
-                    .query(doing, &self.command("EVAL", &self.script.text))
+                    .ask(doing, &self.command("EVAL", &self.script.text))
                     .await
             }
-            Err(error) => Err(session.refused(doing, &error)),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Like [`Self::ask`], without the right to write where the server can keep to that (Redis 7). The text
+    /// goes with every call, so that one right is enough.
+    pub(super) async fn ask_reading(
+        &self,
+        session: Session<'_>,
+        doing: &str,
+    ) -> Result<RedisResult<Value>, StoreError> {
+        let answer = session
+            .ask(doing, &self.command("EVAL_RO", &self.script.text))
+            .await?;
+        match &answer {
+            Err(error) if error.to_string().contains("unknown command") => {
+                session
+                    .ask(doing, &self.command("EVAL", &self.script.text))
+                    .await
+            }
+            _ => Ok(answer),
         }
     }
 

@@ -40,6 +40,11 @@ impl<'d> Item<'d> {
         })
     }
 
+    /// Why the key must be left alone, whatever it holds.
+    pub fn strays(&self) -> Option<Problem> {
+        self.step.op.operation().strays(self)
+    }
+
     /// What is to be done with the key: the one definition that plan, apply and verify share.
     pub fn decide(&self, view: &KeyView) -> Decision {
         let operation = self.step.op.operation();
@@ -50,7 +55,10 @@ impl<'d> Item<'d> {
             Some(expected) if found != expected => {
                 Decision::Refused(Problem::WrongType { expected, found })
             }
-            _ => operation.decide(self, view),
+            _ => match operation.strays(self) {
+                Some(problem) => Decision::Refused(problem),
+                None => operation.decide(self, view),
+            },
         }
     }
 }

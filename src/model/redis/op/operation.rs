@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Decision, Item, KeyType, KeyView, Op};
+use super::{Decision, Item, KeyType, KeyView, Op, Problem};
 use crate::model::redis::declaration::{DeclarationError, StepTable};
 use crate::model::redis::pattern::{Pattern, Template};
 
@@ -34,6 +34,11 @@ pub(super) trait Operation: fmt::Display {
     /// Values that are filled in for each key.
     fn values(&self) -> Vec<&Template> {
         Vec::new()
+    }
+
+    /// Why a key must be left alone, whatever it holds.
+    fn strays(&self, _: &Item<'_>) -> Option<Problem> {
+        None
     }
 
     /// What is to be done with a key that exists and is of the right type.

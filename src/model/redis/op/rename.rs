@@ -26,17 +26,6 @@ pub struct Names {
     pub template: Template,
 }
 
-impl Rename {
-    /// Why the key must not be renamed, whatever it holds: the new name would be read back as another, so
-    /// that the way back would not find home, or two keys would share one name.
-    fn strays(&self, item: &Item<'_>) -> Option<Problem> {
-        let target = item.target.as_deref()?;
-        let captures = self.to.pattern.captures(target);
-        let back = captures.and_then(|captures| self.from.template.expand(&captures).ok());
-        (back.as_ref() != Some(&item.key)).then_some(Problem::OneWay { back })
-    }
-}
-
 impl Declared for Rename {
     const NAME: &'static str = "rename";
     const KEYS: &'static [&'static str] = &["to", "type"];
@@ -74,11 +63,20 @@ impl Operation for Rename {
         Some(&self.to.template)
     }
 
-    fn decide(&self, item: &Item<'_>, view: &KeyView) -> Decision {
-        match self.strays(item) {
-            Some(problem) => Decision::Refused(problem),
-            None if view.target => Decision::Refused(Problem::Conflict),
-            None => Decision::Work(Work::Rename),
+    /// A key whose new name would be read back as another: the way back would not find home, or two keys
+    /// would share one name.
+    fn strays(&self, item: &Item<'_>) -> Option<Problem> {
+        let target = item.target.as_deref()?;
+        let captures = self.to.pattern.captures(target);
+        let back = captures.and_then(|captures| self.from.template.expand(&captures).ok());
+        (back.as_ref() != Some(&item.key)).then_some(Problem::OneWay { back })
+    }
+
+    fn decide(&self, _: &Item<'_>, view: &KeyView) -> Decision {
+        if view.target {
+            Decision::Refused(Problem::Conflict)
+        } else {
+            Decision::Work(Work::Rename)
         }
     }
 

@@ -601,6 +601,56 @@ fn u28_json_that_would_not_come_back_byte_for_byte_is_counted_in_the_plan() {
     assert_eq!(asked(&redis, "HGET a:1 p"), br#"{"name":"n","age":1}"#);
 }
 
+#[test]
+fn u28_writes_of_the_application_while_json_is_split_are_neither_lost_nor_undone() {
+    // The application knows both forms, and writes the one that it finds.
+    const WRITE: &str = r#"
+        if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+        if redis.call('HEXISTS', KEYS[1], 'p') == 1 then
+            return redis.call('HSET', KEYS[1], 'p', '{"name":"' .. ARGV[1] .. '"}')
+        end
+        return redis.call('HSET', KEYS[1], 'name', ARGV[1])"#;
+    const KEYS: u32 = 3000;
+    let redis = fresh_redis();
+    let mut connection = connect(&redis);
+    let mut pipe = redis::pipe();
+    for n in 0..KEYS {
+        let value = format!("{{\"name\":\"{n}\"}}");
+        pipe.cmd("HSET").arg(format!("a:{n}")).arg("p").arg(value);
+    }
+    let () = pipe.query(&mut connection).unwrap();
+    let text = "scope = \"a:<x..>\"\n[[step]]\nconvert = \"p\"\nin = \"a:<x>\"\nfrom_format = \"json\"\nto_format = { fields = { name = \"string\" } }\n";
+    let project = project(&redis, text);
+    let mut expected: BTreeMap<u32, Option<String>> =
+        (0..KEYS).map(|n| (n, Some(n.to_string()))).collect();
+    let mut apply = project.background("apply --yes");
+    let mut written = 0_u32;
+    while apply.try_wait().unwrap().is_none() {
+        // Any order will do that does not follow SCAN's.
+        let n = written.wrapping_mul(2_654_435_761) % KEYS;
+        let key = format!("a:{n}");
+        if written % 7 == 0 {
+            let () = redis::cmd("DEL").arg(&key).query(&mut connection).unwrap();
+            expected.insert(n, None);
+        } else if expected[&n].is_some() {
+            let mut write = redis::cmd("EVAL");
+            write.arg(WRITE).arg(1).arg(&key).arg(format!("w{written}"));
+            let () = write.query(&mut connection).unwrap();
+            expected.insert(n, Some(format!("w{written}")));
+        }
+        written += 1;
+    }
+    project.wait(apply).ok();
+    for (n, value) in expected {
+        let found: BTreeMap<String, String> = redis::cmd("HGETALL")
+            .arg(format!("a:{n}"))
+            .query(&mut connection)
+            .unwrap();
+        let expected = value.map(|value| ("name".to_owned(), value));
+        assert_eq!(found, expected.into_iter().collect(), "a:{n} of {written}");
+    }
+}
+
 /// A declaration with one script step over `a:<x>`.
 fn script(script: &str, check: &str, more: &str) -> String {
     format!(

@@ -1,11 +1,12 @@
 # make demo   the whole story on throwaway servers: an old deployment, migrated without losing anything
 # make test   every test, against real Postgres and Redis servers that the tests start themselves
+# make bench  Redis migrations against the pattern before them; BENCH="--tenants 200000 --runs 3" for more
 #
-# Both install Postgres and Redis when they are missing, and say so first. Nothing else is needed than a
-# Rust toolchain. Both build with the same profile, so that dependencies compile once.
+# They install Postgres and Redis when they are missing, and say so first. Nothing else is needed than a
+# Rust toolchain. The first two build with the same profile, so that dependencies compile once.
 
 .POSIX:
-.PHONY: help demo test build lint
+.PHONY: help demo test bench build lint
 
 CARGO = cargo
 
@@ -20,6 +21,9 @@ demo: servers build
 
 test: test-servers
 	$(CARGO) test --locked
+
+bench: servers
+	$(CARGO) bench --locked --bench redis -- $(BENCH)
 
 build:
 	$(CARGO) build --locked

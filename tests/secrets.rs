@@ -3,11 +3,18 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::Stdio;
 
+use outpost::sandbox::{PostgresServer, RedisServer};
 use support::project::{Project, database_content, legacy_tenants, redis_content};
-use support::{fresh_database, fresh_redis, query_one_text, redis_cmd, sql, wait_until};
+use support::{
+    Database, fresh_database, fresh_redis, fresh_redis_with, query_one_text, redis_cmd, redis_text,
+    sql, started, wait_until,
+};
 
 const READS: [&str; 9] = [
     "list --format json",
@@ -179,6 +186,187 @@ fn c16_no_password_in_the_process_list_or_the_servers_activity() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A process and all that come from it, each with its command line.
+fn family(of: u32) -> BTreeMap<u32, String> {
+    let mut parents = BTreeMap::new();
+    for entry in fs::read_dir("/proc").unwrap() {
+        let name = entry.unwrap().file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // One that has just ended has nothing to read.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        if let Some(parent) = parent {
+            parents.insert(pid, parent);
+        }
+    }
+    let descends = |mut pid: u32| {
+        while pid != of {
+            match parents.get(&pid) {
+                Some(parent) => pid = *parent,
+                None => return false,
+            }
+        }
+        true
+    };
+    let line = |pid: u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    parents
+        .keys()
+        .filter(|pid| descends(**pid))
+        .map(|pid| (*pid, String::from_utf8_lossy(&line(*pid)).into_owned()))
+        .collect()
+}
+
+#[test]
+fn c16_no_password_in_the_arguments_of_anything_that_is_started() {
+    let (database, redis) = (fresh_database(), fresh_redis());
+    let project = Project::outpost(&database, &redis);
+    // `lock` replays the migrations in a Postgres of its own.
+    let mut child = project.background("lock");
+    let mut seen = BTreeMap::new();
+    while child.try_wait().unwrap().is_none() {
+        for (pid, line) in family(child.id()) {
+            if !line.contains("outpost\0migrate") {
+                // Nor in the environment of what is not told to have it.
+                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                seen.insert(format!("environment of {pid}"), environment);
+            }
+            seen.insert(format!("{pid} {line}"), line.into_bytes());
+        }
+    }
+    project.wait(child).ok();
+    let started: Vec<&String> = seen.keys().collect();
+    assert!(
+        started.iter().any(|line| line.contains("/postgres\0")),
+        "{started:?}"
+    );
+    for password in project.passwords() {
+        for (process, bytes) in &seen {
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!text.contains(&password), "{process}");
+        }
+    }
+}
+
+#[test]
+fn c16_no_password_in_the_arguments_of_a_sandboxs_servers() {
+    let project = Project::empty();
+    let script = "cat /proc/[0-9]*/cmdline > lines 2>/dev/null; printf '%s %s' \"$DATABASE_URL\" \"$REDIS_URL\" > urls";
+    project.run(&["sandbox", "--", "sh", "-c", script]).ok();
+    let lines = fs::read(project.path("lines")).unwrap();
+    let lines = String::from_utf8_lossy(&lines);
+    assert!(lines.contains("redis-server") || lines.contains("valkey-server"));
+    let urls = fs::read_to_string(project.path("urls")).unwrap();
+    let passwords: Vec<&str> = urls
+        .split(' ')
+        .filter_map(|url| {
+            url.rsplit_once('@')?
+                .0
+                .rsplit_once(':')
+                .map(|(_, word)| word)
+        })
+        .collect();
+    assert_eq!(passwords.len(), 2, "{urls}");
+    for password in passwords {
+        assert!(password.len() >= 16 && !lines.contains(password));
+    }
+}
+
+/// Everything that a Redis executes from now on, as MONITOR shows it.
+struct Monitor {
+    lines: BufReader<TcpStream>,
+}
+
+impl Monitor {
+    fn start(redis: &RedisServer, password: &str) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
+        write!(stream, "AUTH {password}\r\nMONITOR\r\n").unwrap();
+        let mut monitor = Self {
+            lines: BufReader::new(stream),
+        };
+        for _ in 0..2 {
+            assert_eq!(monitor.line(), "+OK");
+        }
+        monitor
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.lines.read_until(b'\n', &mut line).unwrap();
+        String::from_utf8_lossy(&line).trim_end().to_owned()
+    }
+
+    fn until(mut self, marker: &str) -> String {
+        let mut all = String::new();
+        while !all.contains(marker) {
+            let line = self.line();
+            assert_ne!(line, "", "the connection ended");
+            all.push_str(&line);
+            all.push('\n');
+        }
+        all
+    }
+}
+
+#[test]
+fn c16_no_password_in_what_the_servers_log_and_show_of_every_command() {
+    let postgres = started(
+        PostgresServer::builder()
+            .setting("log_statement", "all")
+            .setting("log_connections", "on")
+            .setting("log_line_prefix", "app=%a user=%u: ")
+            .start(),
+    );
+    let database = Database {
+        url: postgres.url().to_owned(),
+        name: "postgres".to_owned(),
+    };
+    let redis = fresh_redis_with(|redis| {
+        redis
+            .directive("slowlog-log-slower-than 0")
+            .directive("slowlog-max-len 100000")
+            .directive("loglevel debug")
+    });
+    legacy_tenants(&redis, 3);
+    let project = Project::outpost(&database, &redis)
+        .more("[compat]\ngolang_migrate = \"schema_migrations\"\noutpost_redis = true\n");
+    let passwords = project.passwords();
+    assert_eq!(passwords.len(), 2);
+    let of_redis = passwords
+        .iter()
+        .find(|password| redis.url().contains(*password))
+        .unwrap();
+    let monitor = Monitor::start(&redis, of_redis);
+    project.migrate("apply --yes").ok();
+    for arguments in READS {
+        project.migrate(arguments).ok();
+    }
+    project.migrate("cleanup --yes").ok();
+    redis_text(&redis, &["ECHO", "that-is-all"]);
+
+    let monitored = monitor.until("that-is-all");
+    let slow = format!("{:?}", redis_cmd(&redis, &["SLOWLOG", "GET", "-1"]));
+    let log = postgres.log();
+    for (what, text, sign) in [
+        ("MONITOR", &monitored, "\"EVALSHA\""),
+        ("SLOWLOG", &slow, "EVALSHA"),
+        ("log of Redis", &redis.log(), "Accepted"),
+        (
+            "log of Postgres",
+            &log,
+            "app=outpost user=postgres: LOG:  statement: ",
+        ),
+    ] {
+        assert!(text.contains(sign), "{what} shows nothing");
+        for password in &passwords {
+            assert!(!text.contains(password), "{what}");
+        }
+    }
 }
 
 #[test]

@@ -235,30 +235,24 @@ impl Walk<'_> {
         let mut failed = false;
         loop {
             if !failed && !self.cancel.is_cancelled() {
-                let ready: Vec<&Step> = self
-                    .plan
-                    .decision
-                    .ready(&done)
-                    .into_iter()
-                    .filter(|s| !started.contains(&s.id))
-                    .take(parallelism.saturating_sub(running.len()))
-                    .collect();
-                for step in ready {
-                    started.insert(step.id.clone());
-                    running.push(self.step(step));
+                for steps in self.next(&done, &started, parallelism, running.len()) {
+                    started.extend(steps.iter().map(|step| step.id.clone()));
+                    running.push(self.steps(steps));
                 }
             }
-            let Some((id, outcome)) = running.next().await else {
+            let Some(ended) = running.next().await else {
                 break;
             };
-            match outcome {
-                Ok(figures) => {
-                    done.insert(id.clone());
-                    outcomes.insert(id, StepOutcome::Done(figures));
-                }
-                Err(error) => {
-                    failed = true;
-                    outcomes.insert(id, StepOutcome::Failed(error));
+            for (id, outcome) in ended {
+                match outcome {
+                    Ok(figures) => {
+                        done.insert(id.clone());
+                        outcomes.insert(id, StepOutcome::Done(figures));
+                    }
+                    Err(error) => {
+                        failed = true;
+                        outcomes.insert(id, StepOutcome::Failed(error));
+                    }
                 }
             }
         }
@@ -279,18 +273,66 @@ impl Walk<'_> {
         }
     }
 
-    async fn step(&self, step: &Step) -> (MigrationId, Result<Done, StoreError>) {
-        let action = step.action.name();
-        self.events.emit(Event::StepStarted {
-            id: step.id.clone(),
-            action,
-        });
+    /// What can be started now: single steps, and such as a store runs together.
+    fn next(
+        &self,
+        done: &BTreeSet<MigrationId>,
+        started: &BTreeSet<MigrationId>,
+        parallelism: usize,
+        running: usize,
+    ) -> Vec<Vec<&Step>> {
+        let mut taken = started.clone();
+        let mut next = Vec::new();
+        for step in self.plan.decision.ready(done) {
+            if running + next.len() >= parallelism {
+                break;
+            }
+            if taken.contains(&step.id) {
+                continue;
+            }
+            let steps = if self.shares(step) {
+                let kind = step.id.store();
+                let shares = |other: &Step| other.id.store() == kind && self.shares(other);
+                self.plan.decision.together(done, &taken, &shares)
+            } else {
+                vec![step]
+            };
+            taken.extend(steps.iter().map(|step| step.id.clone()));
+            next.push(steps);
+        }
+        next
+    }
+
+    fn shares(&self, step: &Step) -> bool {
+        let store = self.stores.get(step.id.store());
+        store.is_some_and(|store| store.shares(step, self.plan))
+    }
+
+    /// Runs one step, or several together. Each is told of by itself.
+    async fn steps(&self, steps: Vec<&Step>) -> Vec<(MigrationId, Result<Done, StoreError>)> {
+        for step in &steps {
+            self.events.emit(Event::StepStarted {
+                id: step.id.clone(),
+                action: step.action.name(),
+            });
+        }
         let began = Instant::now();
-        let result = self.execute(step).await.map(|done| Done {
-            ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ..done
-        });
-        match &result {
+        let results = self.execute(&steps).await;
+        let mut ended = Vec::with_capacity(steps.len());
+        for (step, result) in steps.into_iter().zip(results) {
+            let result = result.map(|done| Done {
+                ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                ..done
+            });
+            self.tell(step, &result);
+            ended.push((step.id.clone(), result));
+        }
+        ended
+    }
+
+    fn tell(&self, step: &Step, result: &Result<Done, StoreError>) {
+        let action = step.action.name();
+        match result {
             Ok(done) => self.events.emit(Event::StepFinished {
                 id: step.id.clone(),
                 action,
@@ -304,35 +346,44 @@ impl Walk<'_> {
                 hint: error.hint(),
             }),
         }
-        (step.id.clone(), result)
     }
 
-    async fn execute(&self, step: &Step) -> Result<Done, StoreError> {
-        let kind = step.id.store();
-        let missing = || StoreError {
-            store: kind,
-            address: "nowhere".to_owned(),
-            kind: StoreErrorKind::LeaseLost,
+    async fn execute(&self, steps: &[&Step]) -> Vec<Result<Done, StoreError>> {
+        let Some(first) = steps.first() else {
+            return Vec::new();
         };
+        let kind = first.id.store();
         // Freshness refuses a plan that touches an unconfigured store, and every touched store has its
         // lease by now; the error covers a caller that got past both.
-        let store = self.stores.get(kind).ok_or_else(missing)?;
-        let lease = self.heartbeat.lease(kind).ok_or_else(missing)?;
+        let (Some(store), Some(lease)) = (self.stores.get(kind), self.heartbeat.lease(kind)) else {
+            let missing = StoreError {
+                store: kind,
+                address: "nowhere".to_owned(),
+                kind: StoreErrorKind::LeaseLost,
+            };
+            return steps.iter().map(|_| Err(missing.clone())).collect();
+        };
         let run = Run {
             lease,
             plan: self.plan,
             events: self.events,
             cancel: self.cancel,
         };
-        let error = match store.run(step, &run).await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
+        let results = match steps {
+            [step] => vec![store.run(step, &run).await],
+            steps => store.run_together(steps, &run).await,
         };
-        let error = self.heartbeat.reason(error);
-        if !matches!(error.kind, StoreErrorKind::LeaseLost) {
-            // The failure itself is what counts; that it could not be written down changes nothing.
-            let _ = store.record_failure(step, &run, &error).await;
+        let mut outcomes = Vec::with_capacity(results.len());
+        for (step, result) in steps.iter().zip(results) {
+            let result = result.map_err(|error| self.heartbeat.reason(error));
+            if let Err(error) = &result
+                && !matches!(error.kind, StoreErrorKind::LeaseLost)
+            {
+                // The failure itself is what counts; that it could not be written down changes nothing.
+                let _ = store.record_failure(step, &run, error).await;
+            }
+            outcomes.push(result);
         }
-        Err(error)
+        outcomes
     }
 }

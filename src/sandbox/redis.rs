@@ -25,6 +25,7 @@ pub type RedisServer = Server<Redis>;
 #[derive(Debug)]
 pub struct Redis {
     program: PathBuf,
+    arguments: Vec<String>,
     login: Option<Login>,
 }
 
@@ -51,6 +52,7 @@ impl RedisServer {
         };
         RedisBuilder {
             program: None,
+            arguments: Vec::new(),
             login: Some(login),
             directives: Vec::new(),
         }
@@ -61,6 +63,7 @@ impl RedisServer {
 #[derive(Debug, Clone)]
 pub struct RedisBuilder {
     program: Option<PathBuf>,
+    arguments: Vec<String>,
     login: Option<Login>,
     directives: Vec<String>,
 }
@@ -99,6 +102,14 @@ impl RedisBuilder {
         self
     }
 
+    /// Adds an argument for what no directive does, e.g. `--sentinel`. It shows in the process list: no place
+    /// for secrets.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
     /// Looks for the program now, so that a missing one is known before anything is started.
     pub(super) fn locate(self) -> Result<Self, SandboxError> {
         let program = match self.program {
@@ -122,6 +133,7 @@ impl RedisBuilder {
         home.create_file(CONFIG, &builder.config(home.path()))?;
         let kind = Redis {
             program: builder.program.unwrap_or_default(),
+            arguments: builder.arguments,
             login: builder.login,
         };
         Server::boot(kind, home)
@@ -159,11 +171,13 @@ impl Kind for Redis {
     }
 
     fn args(&self, home: &Home, port: u16) -> Vec<OsString> {
-        vec![
+        let ours: [OsString; 3] = [
             home.path().join(CONFIG).into(),
             "--port".into(),
             port.to_string().into(),
-        ]
+        ];
+        let theirs = self.arguments.iter().map(OsString::from);
+        ours.into_iter().chain(theirs).collect()
     }
 
     fn is_ready(&self, _home: &Home, port: u16, _pid: u32) -> bool {
@@ -245,6 +259,7 @@ mod tests {
         let url = |builder: RedisBuilder| {
             Redis {
                 program: PathBuf::new(),
+                arguments: builder.arguments,
                 login: builder.login,
             }
             .url(7000)

@@ -2,6 +2,7 @@
 
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::LeaseInfo;
+use crate::store::tls::TlsProblem;
 
 /// An error of a store: which one, where, and what.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,11 +72,8 @@ pub enum StoreErrorKind {
         reason: String,
     },
     /// The certificate or the TLS settings do not fit.
-    #[error("TLS: {reason}")]
-    Tls {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("TLS: {0}")]
+    Tls(TlsProblem),
     /// Somebody else holds the lease.
     #[error("the lease is held by {}", holder(.0))]
     LeaseHeld(Box<LeaseInfo>),
@@ -120,6 +118,14 @@ pub enum StoreErrorKind {
         attempts: u32,
         /// The last try's error.
         reason: String,
+    },
+    /// A step that shares its passes with one that it requires, and that failed.
+    #[error("{id}: stopped, since {required}, which it requires, failed")]
+    RequirementFailed {
+        /// The migration.
+        id: MigrationId,
+        /// The one that failed.
+        required: MigrationId,
     },
     /// Verification before a cleanup failed, so nothing was removed.
     #[error("{id}: not cleaned up, since its verification failed: {}", .findings.join("; "))]
@@ -207,7 +213,7 @@ impl StoreError {
             StoreErrorKind::NoDatabase { database } => format!("create it (createdb {database}), or correct {section} url"),
             StoreErrorKind::Permission { .. } => "grant the right; docs/permissions.md lists what each command needs".to_owned(),
             StoreErrorKind::NotReady { .. } => "wait until the server is ready, or connect to the primary".to_owned(),
-            StoreErrorKind::Tls { .. } => format!("see the TLS settings of {section} in docs/configuration.md"),
+            StoreErrorKind::Tls(problem) => problem.hint(self.store),
             StoreErrorKind::LeaseHeld(info) => format!("wait for it with --lock-wait, or, if that run is dead: outpost migrate unlock {}", info.id),
             StoreErrorKind::LeaseLost => "make sure that no other run is under way, then run the same plan again".to_owned(),
             StoreErrorKind::EarlierTool { .. } => "wait until golang-migrate is done, then plan again".to_owned(),
@@ -215,6 +221,7 @@ impl StoreError {
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
             StoreErrorKind::Script { .. } => "correct the script, then plan again; keys that it has dealt with are those for which its check asks for no work".to_owned(),
             StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
+            StoreErrorKind::RequirementFailed { .. } => "what it did so far is kept; mend the other, then run the same plan again".to_owned(),
             StoreErrorKind::Unverified { .. } => "outpost migrate verify shows every check".to_owned(),
             StoreErrorKind::Cancelled => "run the same plan again to go on".to_owned(),
             StoreErrorKind::Ledger { .. } => "use the version of outpost that wrote it, or a newer one".to_owned(),

@@ -4,6 +4,7 @@ pub mod error;
 pub mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -131,6 +132,22 @@ pub trait Store: Send + Sync {
     /// Runs a step and records it: in one transaction wherever the store can, otherwise idempotently and
     /// from its checkpoint.
     async fn run(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError>;
+
+    /// Whether a step can be run together with others of its kind, so that what they all go over is gone over
+    /// once.
+    fn shares(&self, _step: &Step, _plan: &Plan) -> bool {
+        false
+    }
+
+    /// Runs steps together that [`Self::shares`] names, given in the plan's order; one may require another
+    /// that comes before it. Each has its own record and its own outcome, in the order given.
+    async fn run_together(&self, steps: &[&Step], run: &Run<'_>) -> Vec<Result<Done, StoreError>> {
+        let mut outcomes = Vec::with_capacity(steps.len());
+        for step in steps {
+            outcomes.push(self.run(step, run).await);
+        }
+        outcomes
+    }
 
     /// Writes to the history that a step failed.
     async fn record_failure(

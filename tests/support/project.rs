@@ -20,6 +20,8 @@ pub struct Project {
     version: String,
     postgres: Option<String>,
     redis: Option<String>,
+    /// How `outpost.toml` names the address of Redis.
+    redis_address: String,
     more: String,
 }
 
@@ -34,6 +36,7 @@ impl Project {
             version: "latest".to_owned(),
             postgres: None,
             redis: None,
+            redis_address: "\"${REDIS_URL}\"".to_owned(),
             more: String::new(),
         }
     }
@@ -84,6 +87,20 @@ impl Project {
     #[must_use]
     pub fn redis_url(mut self, url: &str) -> Self {
         self.env.insert("REDIS_URL".to_owned(), url.to_owned());
+        self.redis = Some(String::new());
+        self.save()
+    }
+
+    /// The nodes of a cluster, as `RedisCluster::urls` has them.
+    #[must_use]
+    pub fn redis_cluster(mut self, urls: &[String]) -> Self {
+        let mut names = Vec::new();
+        for (number, url) in urls.iter().enumerate() {
+            let name = format!("REDIS_URL_{number}");
+            names.push(format!("\"${{{name}}}\""));
+            self.env.insert(name, url.clone());
+        }
+        self.redis_address = format!("[{}]\ncluster = true", names.join(", "));
         self.redis = Some(String::new());
         self.save()
     }
@@ -140,7 +157,7 @@ impl Project {
             text += &format!("\n[postgres]\nurl = \"${{DATABASE_URL}}\"\n{keys}\n");
         }
         if let Some(keys) = &self.redis {
-            text += &format!("\n[redis]\nurl = \"${{REDIS_URL}}\"\n{keys}\n");
+            text += &format!("\n[redis]\nurl = {}\n{keys}\n", self.redis_address);
         }
         self.write("outpost.toml", &format!("{text}\n{}\n", self.more));
         self
@@ -365,7 +382,7 @@ pub fn database_content(database: &Database) -> BTreeMap<String, String> {
     let mut content = BTreeMap::new();
     let catalogs = "select string_agg(format('select %L, count(*)::text from pg_catalog.%I', c, c), ' union all ')
         from unnest(array['pg_class', 'pg_proc', 'pg_namespace', 'pg_attribute', 'pg_constraint',
-                          'pg_type', 'pg_trigger', 'pg_authid', 'pg_depend']) as c";
+                          'pg_type', 'pg_trigger', 'pg_depend']) as c";
     for row in query_rows(database, &query_one_text(database, catalogs)) {
         content.insert(
             row[0].clone().unwrap_or_default(),
@@ -376,6 +393,9 @@ pub fn database_content(database: &Database) -> BTreeMap<String, String> {
         database,
         "n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'",
     ));
+    // Roles are the server's. Tests beside this one name theirs after their databases.
+    let roles = "select count(*) from pg_authid where rolname !~ '_test_[0-9]+$'";
+    content.insert("roles".to_owned(), query_one_text(database, roles));
     let sequences = query_rows(database, "select coalesce(last_value, 0) from pg_sequences");
     content.insert("sequences".to_owned(), format!("{sequences:?}"));
     content

@@ -153,7 +153,8 @@ fn postgres_address<'p>(
             _ => {}
         }
     }
-    if names.iter().all(|name| name.is_empty()) {
+    // Where there are names, `hostaddr` says only how they are reached.
+    if hosts.is_empty() && names.iter().all(|name| name.is_empty()) {
         names = addresses;
     }
     if !ports.iter().all(|port| is_port(port)) {

@@ -137,6 +137,18 @@ pub enum ConfigProblem {
         /// The logical database.
         database: u32,
     },
+    /// Sentinels in front of a cluster.
+    #[error("`{key}` names Sentinels, but a cluster finds its masters by itself")]
+    ClusterSentinels {
+        /// The key.
+        key: String,
+    },
+    /// Sentinels, and a url that names no master.
+    #[error("with `sentinels`, the host in `{key}` is the name of the master, without a port")]
+    SentinelMaster {
+        /// The key.
+        key: String,
+    },
     /// A cluster behind a Unix socket.
     #[error("`{key}` is a Unix socket, but a cluster's nodes are reached over the network")]
     ClusterSocket {
@@ -227,6 +239,8 @@ impl ConfigProblem {
             Self::Migration(error) => return error.hint(),
             Self::NodesWithoutCluster => "set `cluster = true`, or give one url as a string".to_owned(),
             Self::ClusterDatabase { .. } => "remove the database from the url, or set `cluster = false`".to_owned(),
+            Self::ClusterSentinels { .. } => "remove `sentinels`, or set `cluster = false`".to_owned(),
+            Self::SentinelMaster { .. } => "write it as redis://user:password@mymaster/0, with the name that the Sentinels monitor".to_owned(),
             Self::ClusterSocket { .. } => "give the nodes' hosts and ports, or set `cluster = false`".to_owned(),
             Self::MixedTls { .. } => "use rediss:// for every node, or redis:// for every node".to_owned(),
             Self::FilesWithoutTls { key } => format!("use rediss://, or remove `{key}`"),

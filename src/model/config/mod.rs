@@ -138,8 +138,13 @@ pub struct PostgresConfig {
 /// How to reach and treat Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// The server, or some nodes of the cluster; at least one.
+    /// The server, or some nodes of the cluster; at least one. With Sentinels its host is not an address but
+    /// the name of the master that they are asked for.
     pub nodes: Vec<Endpoint>,
+    /// The Sentinels that know where the master is; empty without.
+    pub sentinels: Vec<Endpoint>,
+    /// The name of the master that the Sentinels are asked for.
+    pub sentinel_master: Option<String>,
     /// The logical database; 0 on a cluster.
     pub database: u32,
     /// Whether it is a cluster.

@@ -43,6 +43,7 @@ pub(super) struct RawRedis {
     /// Whether `url` is a list, even one of a single node.
     pub(super) listed: bool,
     pub(super) cluster: bool,
+    pub(super) sentinels: Vec<Text>,
     pub(super) deployment_id: Option<Text>,
     pub(super) ignore: Vec<Text>,
     pub(super) tls: RawTls,
@@ -158,6 +159,7 @@ fn redis(table: &Table<'_>) -> Result<RawRedis, ShapeError> {
     table.allow_only(&[
         "url",
         "cluster",
+        "sentinels",
         "deployment_id",
         "ignore",
         "ca",
@@ -174,6 +176,7 @@ fn redis(table: &Table<'_>) -> Result<RawRedis, ShapeError> {
         line: table.line(),
         listed,
         cluster: table.boolean("cluster")?.is_some_and(|(on, _)| on),
+        sentinels: table.strings("sentinels")?.unwrap_or_default(),
         deployment_id: table.string("deployment_id")?,
         ignore: table.strings("ignore")?.unwrap_or_default(),
         tls: RawTls {

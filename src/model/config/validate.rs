@@ -216,8 +216,15 @@ impl<'v> Validator<'v> {
                 }
             }
         }
+        let sentinels = self.sentinels(raw, uses_tls)?;
+        let sentinel_master = match (sentinels.is_empty(), nodes.first(), raw.url.first()) {
+            (false, Some(node), Some(text)) => Some(self.sentinel_master(text, node)?),
+            _ => None,
+        };
         Ok(RedisConfig {
             nodes,
+            sentinels,
+            sentinel_master,
             database,
             cluster: raw.cluster,
             uses_tls,
@@ -230,6 +237,38 @@ impl<'v> Validator<'v> {
             ignore: self.ignore(raw, vars)?,
             tls,
         })
+    }
+
+    fn sentinels(&self, raw: &RawRedis, uses_tls: bool) -> Result<Vec<Endpoint>, ConfigError> {
+        let mut sentinels = Vec::new();
+        for text in &raw.sentinels {
+            let key = || text.key.clone();
+            if raw.cluster {
+                return Err(self.at(text, ConfigProblem::ClusterSentinels { key: key() }));
+            }
+            let url = self.address(text)?;
+            let node = address::redis(&self.not_empty(text, url)?)
+                .map_err(|p| self.bad_address(text, p))?;
+            if node.tls != uses_tls {
+                return Err(self.at(text, ConfigProblem::MixedTls { key: key() }));
+            }
+            sentinels.push(node.endpoint);
+        }
+        Ok(sentinels)
+    }
+
+    /// With Sentinels the host of the url is the name of a master, which has no port.
+    fn sentinel_master(&self, text: &Text, node: &Endpoint) -> Result<String, ConfigError> {
+        let host = node.address.hosts.first().map_or("", String::as_str);
+        match host.strip_suffix(":6379") {
+            Some(name) if !host.starts_with('/') => Ok(name.to_owned()),
+            _ => Err(self.at(
+                text,
+                ConfigProblem::SentinelMaster {
+                    key: text.key.clone(),
+                },
+            )),
+        }
     }
 
     fn ignore(&self, raw: &RawRedis, vars: &[RawVar]) -> Result<Vec<String>, ConfigError> {

@@ -384,6 +384,25 @@ impl StoreState {
 }
 
 impl Decision {
+    /// Steps that can be run together once `done` is done: those that share, are not in `started`, and
+    /// require nothing else than what is done or comes before them among these.
+    pub fn together<'a>(
+        &'a self,
+        done: &BTreeSet<MigrationId>,
+        started: &BTreeSet<MigrationId>,
+        shares: &dyn Fn(&Step) -> bool,
+    ) -> Vec<&'a Step> {
+        let mut reached = done.clone();
+        let mut together = Vec::new();
+        for step in &self.steps {
+            if !started.contains(&step.id) && step.after.is_subset(&reached) && shares(step) {
+                reached.insert(step.id.clone());
+                together.push(step);
+            }
+        }
+        together
+    }
+
     /// Steps whose requirements are all in `done`, and that are not in `done` themselves.
     pub fn ready<'a>(&'a self, done: &BTreeSet<MigrationId>) -> Vec<&'a Step> {
         self.steps

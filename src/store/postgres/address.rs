@@ -10,6 +10,7 @@ use tokio_postgres::config::{Host, SslMode};
 use super::password;
 use crate::model::config::{Endpoint, TlsFiles};
 use crate::store::StoreErrorKind;
+use crate::store::tls::TlsProblem;
 
 /// How long a connection may take to come about, unless the address says otherwise.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -67,12 +68,7 @@ pub(super) fn target(
         None | Some("allow" | "prefer") => TlsMode::Prefer,
         Some("require" | "verify-full") => TlsMode::Full,
         Some("verify-ca") => TlsMode::ChainOnly,
-        Some(_) => {
-            return Err(StoreErrorKind::Tls {
-                reason: "sslmode must be disable, prefer, require, verify-ca or verify-full"
-                    .to_owned(),
-            });
-        }
+        Some(_) => return Err(StoreErrorKind::Tls(TlsProblem::Mode)),
     };
     let path = |taken: &mut BTreeMap<&str, String>, key: &str, configured: &Option<PathBuf>| {
         configured.clone().or_else(|| {
@@ -146,14 +142,15 @@ pub(super) fn hosts(url: &str) -> Vec<String> {
     shown.collect()
 }
 
-/// Whether every host is a Unix socket or a loopback address.
+/// Whether every host is a Unix socket or a loopback address, and so is what `hostaddr` puts in its place.
 fn is_this_machine(config: &Config) -> bool {
-    config.get_hosts().iter().all(|host| match host {
+    let hosts = config.get_hosts().iter().all(|host| match host {
         Host::Unix(_) => true,
         Host::Tcp(name) => {
             name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         }
-    })
+    });
+    hosts && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 const TAKEN: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "passfile"];
@@ -281,9 +278,19 @@ mod tests {
             let target = read(&format!("postgres://u:p@{host}/app?sslmode=require")).unwrap();
             assert_eq!(target.tls, TlsMode::Full, "{host}");
         }
+        for (query, mode) in [
+            ("host=localhost hostaddr=127.0.0.1", TlsMode::Disable),
+            ("hostaddr=127.0.0.1", TlsMode::Disable),
+            ("hostaddr=10.0.0.1", TlsMode::Prefer),
+            ("host=localhost hostaddr=10.0.0.1", TlsMode::Prefer),
+            ("host=db hostaddr=127.0.0.1", TlsMode::Prefer),
+        ] {
+            let target = read(&format!("{query} user=u dbname=app")).unwrap();
+            assert_eq!(target.tls, mode, "{query}");
+        }
         assert!(matches!(
             read("postgres://u@db/app?sslmode=loose"),
-            Err(StoreErrorKind::Tls { .. })
+            Err(StoreErrorKind::Tls(TlsProblem::Mode))
         ));
     }
 

@@ -7,6 +7,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::model::id::StoreKind;
+use crate::store::tls::TlsProblem;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Raised by our own checks inside a transaction; class `OP` belongs to nobody.
@@ -111,8 +112,14 @@ pub(super) fn while_connecting(error: &Error, database: &str) -> StoreErrorKind 
     let reason = causes(error);
     // The driver tells its kinds apart by their words alone.
     let kind = error.to_string();
-    if kind.starts_with("error performing TLS") {
-        StoreErrorKind::Tls { reason }
+    if let Some(problem) = TlsProblem::cause_of(error) {
+        StoreErrorKind::Tls(problem)
+    } else if reason.contains("server does not support TLS") {
+        StoreErrorKind::Tls(TlsProblem::NotOffered)
+    } else if reason.contains("no hostname provided") {
+        StoreErrorKind::Tls(TlsProblem::NoName)
+    } else if kind.starts_with("error performing TLS") {
+        StoreErrorKind::Tls(TlsProblem::Other { reason })
     } else if kind.starts_with("authentication error") || reason.contains("password missing") {
         StoreErrorKind::Authentication { reason }
     } else {
@@ -138,6 +145,20 @@ fn from_server(db: &DbError, doing: &str, database: &str) -> StoreErrorKind {
     let reason = db_words(db);
     let doing = doing.to_owned();
     match db.code().code() {
+        // The code says no more than that the rules for logins let nobody like this in.
+        "28000" if db.message().ends_with(", no encryption") => {
+            StoreErrorKind::Tls(TlsProblem::Demanded { reason })
+        }
+        "28000" if db.message().contains("requires a valid client certificate") => {
+            StoreErrorKind::Tls(TlsProblem::ClientWanted)
+        }
+        "28000"
+            if db
+                .message()
+                .starts_with("certificate authentication failed") =>
+        {
+            StoreErrorKind::Tls(TlsProblem::ClientRefused { reason })
+        }
         "28P01" | "28000" => StoreErrorKind::Authentication { reason },
         "3D000" => StoreErrorKind::NoDatabase {
             database: database.to_owned(),

@@ -48,7 +48,7 @@ impl Session {
     pub(super) async fn open(target: &Target) -> Result<Self, StoreError> {
         let fail = |kind| errors::at(&target.shown, kind);
         let tls = tls::connector(target.tls, &target.files)
-            .map_err(|reason| fail(StoreErrorKind::Tls { reason }))?;
+            .map_err(|problem| fail(StoreErrorKind::Tls(problem)))?;
         let (client, connection) = target
             .config
             .connect(tls.clone())

@@ -1,6 +1,5 @@
 //! TLS with rustls: verified whenever it is used.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -9,32 +8,36 @@ use rustls::crypto::CryptoProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::TlsMode;
 use crate::model::config::TlsFiles;
+use crate::store::tls::{self, TlsProblem};
 
 /// The connector for a mode. Its roots are those of the file, else the system's.
 ///
 /// # Errors
-/// What is wrong with a file, in words.
-pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsConnect, String> {
+/// What is wrong with a file.
+pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsConnect, TlsProblem> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = if mode == TlsMode::Disable {
-        RootCertStore::empty()
-    } else {
-        roots(files.ca.as_deref())?
+    let roots = match &files.ca {
+        _ if mode == TlsMode::Disable => RootCertStore::empty(),
+        Some(file) => tls::authorities(file)?,
+        None => systems_authorities(),
+    };
+    let other = |e: &dyn std::fmt::Display| TlsProblem::Other {
+        reason: e.to_string(),
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?;
-    let verified = if mode == TlsMode::ChainOnly {
+        .map_err(|e| other(&e))?;
+    // Without any authority there is nothing to check a chain with, and no server to pass.
+    let verified = if mode == TlsMode::ChainOnly && !roots.is_empty() {
         let inner =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .build()
-                .map_err(|e| e.to_string())?;
+                .map_err(|e| other(&e))?;
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyName { inner, provider }))
@@ -42,45 +45,24 @@ pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsCon
         builder.with_root_certificates(roots)
     };
     let config = match (&files.cert, &files.key) {
+        _ if mode == TlsMode::Disable => verified.with_no_client_auth(),
         (Some(cert), Some(key)) => {
-            let chain = certificates(cert)?;
-            let key =
-                PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
+            let (chain, key) = tls::identity(cert, key)?;
             verified
                 .with_client_auth_cert(chain, key)
-                .map_err(|e| format!("{}: {e}", cert.display()))?
+                .map_err(|e| other(&e))?
         }
         (None, None) => verified.with_no_client_auth(),
-        _ => return Err("sslcert and sslkey are given together or not at all".to_owned()),
+        _ => return Err(TlsProblem::HalfAPair),
     };
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+/// A system without certificates still reaches servers that offer no TLS.
+fn systems_authorities() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    match file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots
-                    .add(certificate)
-                    .map_err(|e| format!("{}: {e}", file.display()))?;
-            }
-            if roots.is_empty() {
-                return Err(format!("{} holds no certificate", file.display()));
-            }
-        }
-        // A system without certificates still reaches servers that offer no TLS.
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    Ok(roots)
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
-        .map_err(|e| format!("{}: {e}", file.display()))
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// `verify-ca`: everything is checked but the name.

@@ -1,6 +1,11 @@
 //! Steps over keys: passes until one finds nothing to do, each interrupted and resumed at will.
+//!
+//! Several steps may share their passes. Each page of keys is given to one after the other, in the plan's
+//! order, and a key that one of them makes goes to the next at once; record and failure stay each one's own.
 
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use redis::Value;
 
@@ -11,8 +16,9 @@ use super::pace::Pace;
 use super::place::Place;
 use super::survey::{Survey, keys_error};
 use crate::model::event::{Event, NoEvents};
-use crate::model::plan::{Action, Step};
-use crate::model::redis::declaration::Declaration;
+use crate::model::plan::{Action, Plan, Step};
+use crate::model::redis::declaration::{self, Declaration};
+use crate::model::redis::op::Op;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
 use crate::model::state::Checkpoint;
@@ -21,34 +27,255 @@ use crate::store::{Run, StoreError, StoreErrorKind};
 /// Passes until one finds nothing to do; an application that writes the old form on and on never lets that
 /// happen.
 const PASSES: u32 = 10;
-/// Time between two reports of progress.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Passes besides those, in which masters came or went.
+const DISTURBED_PASSES: u32 = 20;
+
+/// One step in a pass.
+pub(super) struct Member<'a> {
+    pub(super) step: &'a Step,
+    pub(super) deed: Deed<'a>,
+    declaration: &'a Declaration,
+    /// Steps of the same group that it requires.
+    requires: BTreeSet<usize>,
+    started_at: String,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    done: Done,
+    survey: Survey,
+    /// What the last pass came to.
+    last: Tally,
+    failed: Option<StoreError>,
+}
+
+impl Member<'_> {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: StoreError) {
+        self.progress().failed.get_or_insert(error);
+    }
+
+    /// Whether it has not failed.
+    pub(super) fn is_going(&self) -> bool {
+        self.progress().failed.is_none()
+    }
+
+    /// Whether all keys of this pass so far were as declared.
+    pub(super) fn is_sound(&self) -> bool {
+        self.deed.tally().findings.is_empty() && self.progress().survey.findings.is_empty()
+    }
+
+    /// Keys changed so far.
+    pub(super) fn changed(&self) -> u64 {
+        self.progress().done.changed + self.deed.tally().written
+    }
+}
+
+/// Which way a step over keys runs; `None` for one that only writes the ledger.
+fn direction(action: &Action) -> Option<Direction> {
+    match action {
+        Action::Apply => Some(Direction::Forward),
+        Action::Revert { .. } => Some(Direction::Back),
+        Action::Cleanup => Some(Direction::Clean),
+        _ => None,
+    }
+}
 
 impl RedisStore {
     pub(super) async fn run_step(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
-        let session = self.link.session_of(run.events, &step.id);
-        let started = Instant::now();
-        let started_at = self.now(session).await?;
-        let declaration = self.declaration(step, &run.plan.decision.config)?;
-        let mut done = match (&step.action, declaration) {
-            (Action::Apply, Some(declaration)) => {
-                self.carry_out(session, step, run, &declaration, Direction::Forward)
-                    .await?
-            }
-            (Action::Revert { .. }, Some(declaration)) => {
-                self.carry_out(session, step, run, &declaration.reversed(), Direction::Back)
-                    .await?
-            }
-            (Action::Cleanup, Some(declaration)) => {
-                self.refuse_unverified(session, step, &declaration).await?;
-                self.carry_out(session, step, run, &declaration, Direction::Clean)
-                    .await?
-            }
-            _ => Done::default(),
+        let mut outcomes = self.run_steps(&[step], run).await;
+        match outcomes.pop() {
+            Some(outcome) => outcome,
+            None => Ok(Done::default()),
+        }
+    }
+
+    /// Whether a step may share its passes. What it does must be possible to undo: should an earlier step of
+    /// the group fail, this one has been at work already on keys that its requirement never finished.
+    pub(super) fn can_share(&self, step: &Step, plan: &Plan) -> bool {
+        let declaration = match (&step.action, self.declaration(step, &plan.decision.config)) {
+            (Action::Apply, Ok(Some(declaration))) => declaration,
+            _ => return false,
         };
-        self.record(session, step, run, &started_at).await?;
-        done.ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(done)
+        let simple = |op: &Op| {
+            matches!(
+                op,
+                Op::Copy(_) | Op::Convert(_) | Op::Set(_) | Op::RenameField(_)
+            )
+        };
+        declaration.irreversible().is_none()
+            && declaration.steps.iter().all(|step| simple(&step.op))
+    }
+
+    /// Runs steps that share their passes, in the plan's order. Gives what came of each.
+    pub(super) async fn run_steps(
+        &self,
+        steps: &[&Step],
+        run: &Run<'_>,
+    ) -> Vec<Result<Done, StoreError>> {
+        let started = Instant::now();
+        let outcomes = self.run_all(steps, run).await;
+        let mut outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            // What befalls the servers befalls every step.
+            Err(error) => steps.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for done in outcomes.iter_mut().flatten() {
+            done.ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        }
+        outcomes
+    }
+
+    async fn run_all(
+        &self,
+        steps: &[&Step],
+        run: &Run<'_>,
+    ) -> Result<Vec<Result<Done, StoreError>>, StoreError> {
+        let config = &run.plan.decision.config;
+        let mut declarations = Vec::with_capacity(steps.len());
+        for step in steps {
+            let declaration = self.declaration(step, config)?;
+            declarations.push(match (direction(&step.action), declaration) {
+                (Some(Direction::Back), Some(declaration)) => Some(declaration.reversed()),
+                (Some(_), declaration) => declaration,
+                (None, _) => None,
+            });
+        }
+        let pace = Pace::new(self.limits);
+        let mut members: Vec<Member<'_>> = Vec::new();
+        for (step, declaration) in steps.iter().copied().zip(&declarations) {
+            let session = self.link.session_of(run.events, &step.id);
+            let started_at = self.now(session).await?;
+            let Some((direction, declaration)) = direction(&step.action).zip(declaration.as_ref())
+            else {
+                self.record(session, step, run, &started_at).await?;
+                continue;
+            };
+            let requires = members
+                .iter()
+                .enumerate()
+                .filter(|(_, earlier)| step.after.contains(&earlier.step.id))
+                .map(|(index, _)| index)
+                .collect();
+            members.push(Member {
+                step,
+                declaration,
+                requires,
+                started_at,
+                progress: Mutex::default(),
+                deed: Deed {
+                    store: self,
+                    session,
+                    run,
+                    id: &step.id,
+                    direction,
+                    allow_lossy: step.may_lose(),
+                    buckets: None,
+                    field_ttls: false,
+                    pace: &pace,
+                    tally: Mutex::default(),
+                },
+            });
+        }
+        if members.is_empty() {
+            return Ok(steps.iter().map(|_| Ok(Done::default())).collect());
+        }
+        let cursors = self.prepare(&mut members, run).await?;
+        if members.iter().any(|m| !m.declaration.scope.is_empty()) {
+            self.passes(&members, run, cursors).await?;
+        }
+        let mut outcomes: Vec<Result<Done, StoreError>> = Vec::with_capacity(members.len());
+        for member in &members {
+            let outcome = self.finish(member, &members, run).await;
+            if let Err(error) = &outcome {
+                member.fail(error.clone());
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// All that comes before the first key is written. Gives the cursors to go on from.
+    async fn prepare(
+        &self,
+        members: &mut [Member<'_>],
+        run: &Run<'_>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let Some(first) = members.first() else {
+            return Ok(BTreeMap::new());
+        };
+        let session = first.deed.session;
+        let declarations: Vec<&Declaration> = members.iter().map(|m| m.declaration).collect();
+        let surveys = run
+            .cancel
+            .run_until_cancelled(self.survey(session, &declarations))
+            .await
+            .ok_or_else(|| session.error(StoreErrorKind::Cancelled))??;
+        let field_ttls = self.knows_field_ttls(session).await?;
+        let mut resumed = Vec::new();
+        for (member, survey) in members.iter_mut().zip(surveys) {
+            member.deed.field_ttls = field_ttls;
+            match self.begin(member, run, &survey).await {
+                Ok(cursors) => resumed.push(cursors),
+                Err(error) => member.fail(error),
+            }
+            member.progress().survey = survey;
+        }
+        if run.cancel.is_cancelled() {
+            return Err(session.error(StoreErrorKind::Cancelled));
+        }
+        // A cursor is good for all only where all were there.
+        let shared = resumed.first().cloned().unwrap_or_default();
+        Ok(if resumed.iter().all(|cursors| *cursors == shared) {
+            shared
+        } else {
+            BTreeMap::new()
+        })
+    }
+
+    async fn begin(
+        &self,
+        member: &mut Member<'_>,
+        run: &Run<'_>,
+        survey: &Survey,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let (step, declaration, session) = (member.step, member.declaration, member.deed.session);
+        let direction = member.deed.direction;
+        match direction {
+            // Before the first write: nothing is half done for keys that could have been known.
+            Direction::Forward if !survey.findings.is_empty() => {
+                return Err(keys_error(session, &step.id, survey.findings.sentences()));
+            }
+            Direction::Forward => {
+                self.refuse_without_room(session, declaration, survey)
+                    .await?
+            }
+            Direction::Clean => self.refuse_unverified(session, step, declaration).await?,
+            Direction::Back => {}
+        }
+        let doing = direction.doing();
+        let resumed = self.resume_at(session, step, run, doing).await?;
+        if resumed.is_none() {
+            self.checkpoint(session, step, run, doing, Checkpoint::default())
+                .await?;
+        }
+        member.deed.buckets = self
+            .prepare_buckets(session, step, run, declaration, direction, survey)
+            .await?;
+        let ran = match direction {
+            Direction::Forward => {
+                self.commands(session, &step.id, declaration, run, true)
+                    .await?
+            }
+            Direction::Back => self.undo_commands(session, declaration, run, false).await?,
+            Direction::Clean => 0,
+        };
+        member.progress().done.changed += ran;
+        Ok(resumed.unwrap_or_default())
     }
 
     /// A cleanup removes only what verification has proven.
@@ -75,191 +302,194 @@ impl RedisStore {
         }))
     }
 
-    async fn carry_out(
-        &self,
-        session: Session<'_>,
-        step: &Step,
-        run: &Run<'_>,
-        declaration: &Declaration,
-        direction: Direction,
-    ) -> Result<Done, StoreError> {
-        let doing = direction.doing();
-        let survey = run
-            .cancel
-            .run_until_cancelled(self.survey(session, declaration))
-            .await
-            .ok_or_else(|| session.error(StoreErrorKind::Cancelled))??;
-        if direction == Direction::Forward {
-            // Before the first write: nothing is half done for keys that could have been known.
-            if !survey.findings.is_empty() {
-                return Err(keys_error(session, &step.id, survey.findings.sentences()));
-            }
-            self.refuse_without_room(session, declaration, &survey)
-                .await?;
-        }
-        let resumed = self.resume_at(session, step, run, doing).await?;
-        if resumed.is_none() {
-            self.checkpoint(session, step, run, doing, Checkpoint::default())
-                .await?;
-        }
-        let deed = Deed {
-            store: self,
-            session,
-            run,
-            id: &step.id,
-            direction,
-            allow_lossy: step.may_lose(),
-            buckets: self
-                .buckets(session, step, run, declaration, direction, &survey)
-                .await?,
-            field_ttls: self.knows_field_ttls(session).await?,
-        };
-        let mut done = Done::default();
-        match direction {
-            Direction::Forward => {
-                done.changed += self
-                    .commands(session, &step.id, declaration, run, true)
-                    .await?
-            }
-            Direction::Back => {
-                done.changed += self.undo_commands(session, declaration, run, false).await?
-            }
-            Direction::Clean => {}
-        }
-        if !declaration.scope.is_empty() {
-            let tally = self
-                .passes(
-                    deed,
-                    step,
-                    declaration,
-                    survey.in_scope,
-                    resumed.unwrap_or_default(),
-                    &mut done,
-                )
-                .await?;
-            self.tell(step, run, direction, &tally);
-        }
-        match direction {
-            Direction::Forward => {
-                done.changed += self
-                    .commands(session, &step.id, declaration, run, false)
-                    .await?
-            }
-            Direction::Back => {
-                done.changed += self.undo_commands(session, declaration, run, true).await?
-            }
-            Direction::Clean => {}
-        }
-        if direction != Direction::Forward {
-            self.forget(session, step, run, direction).await?;
-        }
-        Ok(done)
-    }
-
     /// Passes over all keys until one finds nothing to do.
     async fn passes(
         &self,
-        deed: Deed<'_>,
-        step: &Step,
-        declaration: &Declaration,
-        total: u64,
-        mut cursor: u64,
-        done: &mut Done,
-    ) -> Result<Tally, StoreError> {
-        let session = deed.session;
-        let mut pace = Pace::default();
-        for _ in 0..3 {
-            let sent = Instant::now();
-            session
-                .query::<Value>("asking for an answer", &redis::cmd("PING"))
-                .await?;
-            pace.way(sent.elapsed());
-        }
-        for pass in 1..=PASSES {
+        members: &[Member<'_>],
+        run: &Run<'_>,
+        mut cursors: BTreeMap<String, u64>,
+    ) -> Result<(), StoreError> {
+        let Some(first) = members.first() else {
+            return Ok(());
+        };
+        let session = first.deed.session;
+        let glob = declaration::scan_glob(members.iter().flat_map(|m| &m.declaration.scope));
+        let total = members
+            .iter()
+            .map(|member| member.progress().survey.in_scope)
+            .max()
+            .unwrap_or_default();
+        let (mut pass, mut disturbed) = (1, 0);
+        loop {
+            if self.link.is_cluster() {
+                self.refuse_open_slots(session).await?;
+            }
+            let walk = self.walk(session, glob.clone(), &cursors).await?;
             // A pass that began at a checkpoint says nothing of the keys before it.
-            let whole = cursor == 0;
-            let mut place = Place {
-                pass,
-                total,
-                examined: 0,
-                saved: 0,
-                told: Instant::now(),
-                generation: self.link.generation(),
-                run_id: self.run_id(session).await?,
-            };
-            let tally = self
-                .pass(deed, step, declaration, cursor, &mut place, &mut pace, done)
-                .await?;
-            cursor = 0;
-            done.passes = pass;
-            if !tally.findings.is_empty() {
-                return Err(keys_error(session, &step.id, tally.findings.sentences()));
+            let whole = walk.positions().iter().all(|position| position.cursor == 0);
+            cursors.clear();
+            let place = Place::new(pass, total);
+            for member in members {
+                member.deed.pace.way(walk.way);
+                *member.deed.tally() = Tally::default();
+                member.progress().survey = Survey::default();
             }
-            if whole && tally.written == 0 && tally.contended == 0 {
-                return Ok(tally);
+            self.go(
+                session,
+                &walk,
+                &|keys| Box::pin(self.work_on(members, &place, keys)),
+                &|| Box::pin(self.reached(members, run, &place, &walk)),
+            )
+            .await?;
+            let mut quiet = whole && !walk.is_disturbed();
+            for member in members.iter().filter(|member| member.is_going()) {
+                quiet &= self.end_of_pass(member, pass);
+            }
+            self.fail_dependents(members);
+            if quiet || !members.iter().any(Member::is_going) {
+                return Ok(());
+            }
+            if walk.is_disturbed() {
+                self.fences.forget();
+                disturbed += 1;
+            } else {
+                pass += 1;
+            }
+            if pass > PASSES || disturbed > DISTURBED_PASSES {
+                self.exhaust(members);
+                return Ok(());
             }
         }
-        Err(session.error(StoreErrorKind::Exhausted {
-            id: step.id.clone(),
-            attempts: PASSES,
-            reason: "every pass over the keys found something to do: the application still writes the old form".to_owned(),
-        }))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn pass(
+    /// A page of keys, given to one step after the other.
+    async fn work_on(
         &self,
-        deed: Deed<'_>,
-        step: &Step,
-        declaration: &Declaration,
-        cursor: u64,
-        place: &mut Place,
-        pace: &mut Pace,
-        done: &mut Done,
-    ) -> Result<Tally, StoreError> {
-        let session = deed.session;
-        let glob = declaration.scan_glob();
-        let mut tally = Tally::default();
-        let mut survey = Survey::default();
-        let mut page = self.page(session, cursor, &glob).await?;
-        loop {
-            let examined = u64::try_from(page.keys.len()).unwrap_or(u64::MAX);
-            let before = tally.written;
-            let work = async {
-                let sorted = self.sort(session, declaration, &page.keys, &mut survey)?;
-                for items in sorted.values() {
-                    deed.keys(items, pace, &mut tally).await?;
-                }
-                Ok(())
+        members: &[Member<'_>],
+        place: &Place,
+        mut keys: Vec<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        place.examined(keys.len());
+        let mut known: Option<BTreeSet<Vec<u8>>> = None;
+        for (index, member) in members.iter().enumerate() {
+            if !member.is_going() {
+                continue;
+            }
+            let sorted = {
+                let mut progress = member.progress();
+                progress.done.examined += u64::try_from(keys.len()).unwrap_or_default();
+                self.sort(
+                    member.deed.session,
+                    member.declaration,
+                    &keys,
+                    &mut progress.survey,
+                )?
             };
-            let (next, ()) = self.page_after(session, page.cursor, &glob, work).await?;
-            place.examined += examined;
-            done.examined += examined;
-            done.changed += tally.written - before;
-            let sound = tally.findings.is_empty() && survey.findings.is_empty();
-            self.save(deed, step, place, page.cursor, sound).await?;
-            if place.told.elapsed() >= PROGRESS_EVERY || next.is_none() {
-                place.told = Instant::now();
-                deed.run.events.emit(Event::Progress {
-                    id: step.id.clone(),
-                    done: place.examined,
-                    total: place.total.max(place.examined),
-                    changed: done.changed,
-                    pass: place.pass,
-                });
+            let mut made = Vec::new();
+            for items in sorted.values() {
+                made.extend(member.deed.keys(items).await?);
             }
-            match next {
-                Some(next) if self.is_same_server(session, place).await? => page = next,
-                // Another run of the server orders its keys otherwise: a cursor of the one before would
-                // miss some.
-                Some(_) => page = self.page(session, 0, &glob).await?,
-                None => break,
+            if made.is_empty() || index + 1 == members.len() {
+                continue;
+            }
+            // What was just made is old to the steps that follow, and need not wait for the next pass.
+            let known = known.get_or_insert_with(|| keys.iter().cloned().collect());
+            for key in made {
+                if known.insert(key.clone()) {
+                    keys.push(key);
+                }
             }
         }
-        if deed.direction == Direction::Forward && !survey.findings.is_empty() {
-            return Err(keys_error(session, &step.id, survey.findings.sentences()));
+        Ok(())
+    }
+
+    /// Counts what a pass came to. Answers whether it found nothing to do.
+    fn end_of_pass(&self, member: &Member<'_>, pass: u32) -> bool {
+        let tally = std::mem::take(&mut *member.deed.tally());
+        let session = member.deed.session;
+        let mut progress = member.progress();
+        progress.done.passes = pass;
+        progress.done.changed += tally.written;
+        let quiet = tally.written == 0 && tally.contended == 0;
+        let found = if !tally.findings.is_empty() {
+            tally.findings.sentences()
+        } else if member.deed.direction == Direction::Forward {
+            progress.survey.findings.sentences()
+        } else {
+            Vec::new()
+        };
+        if !found.is_empty() {
+            progress.failed = Some(keys_error(session, &member.step.id, found));
         }
-        Ok(tally)
+        progress.last = tally;
+        quiet
+    }
+
+    /// A step whose requirement failed cannot be called applied.
+    fn fail_dependents(&self, members: &[Member<'_>]) {
+        for member in members.iter().filter(|member| member.is_going()) {
+            let failed = member
+                .requires
+                .iter()
+                .filter_map(|index| members.get(*index))
+                .find(|required| !required.is_going());
+            if let Some(required) = failed {
+                let kind = StoreErrorKind::RequirementFailed {
+                    id: member.step.id.clone(),
+                    required: required.step.id.clone(),
+                };
+                member.fail(member.deed.session.error(kind));
+            }
+        }
+    }
+
+    fn exhaust(&self, members: &[Member<'_>]) {
+        for member in members.iter().filter(|member| member.is_going()) {
+            let (written, contended) = {
+                let progress = member.progress();
+                (progress.last.written, progress.last.contended)
+            };
+            if written + contended > 0 {
+                member.fail(member.deed.session.error(StoreErrorKind::Exhausted {
+                    id: member.step.id.clone(),
+                    attempts: PASSES,
+                    reason: "every pass over the keys found something to do: the application still writes the old form".to_owned(),
+                }));
+            }
+        }
+        self.fail_dependents(members);
+    }
+
+    /// All that comes after the last key, and the record.
+    async fn finish(
+        &self,
+        member: &Member<'_>,
+        members: &[Member<'_>],
+        run: &Run<'_>,
+    ) -> Result<Done, StoreError> {
+        self.fail_dependents(members);
+        if let Some(error) = member.progress().failed.clone() {
+            return Err(error);
+        }
+        let (step, declaration, session) = (member.step, member.declaration, member.deed.session);
+        let direction = member.deed.direction;
+        let last = member.progress().last.clone();
+        self.tell(step, run, direction, &last);
+        let ran = match direction {
+            Direction::Forward => {
+                self.commands(session, &step.id, declaration, run, false)
+                    .await?
+            }
+            Direction::Back => self.undo_commands(session, declaration, run, true).await?,
+            Direction::Clean => 0,
+        };
+        if direction != Direction::Forward {
+            self.forget(session, step, run, direction).await?;
+        }
+        self.record(session, step, run, &member.started_at).await?;
+        let mut done = member.progress().done.clone();
+        done.changed += ran;
+        Ok(done)
     }
 
     async fn refuse_without_room(

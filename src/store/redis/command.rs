@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::RedisStore;
-use super::link::Session;
+use super::link::{Session, slot};
 use super::scripts::{self, Call};
 use super::survey::keys_error;
 use crate::model::id::MigrationId;
@@ -94,15 +94,41 @@ impl RedisStore {
         run: &Run<'_>,
         words: &[Vec<u8>],
     ) -> Result<(), StoreError> {
-        let call = Call::fenced(&scripts::COMMAND, &self.keys, run.lease)
-            .key(self.keys.ran(&uuid::Uuid::new_v4().to_string()))
+        let request = uuid::Uuid::new_v4().to_string();
+        let keys = self.keys_of(session, words).await?;
+        let slot = self.link.is_cluster().then(|| {
+            let beside = self.keys.ledger().into_bytes();
+            slot(keys.first().unwrap_or(&beside))
+        });
+        let call = Call::on_keys(&scripts::COMMAND, &self.keys, run.lease, slot)
+            .key(self.keys.ran(&request, slot))
             .arg(REMEMBERED.as_millis().to_string());
-        words
+        let call = keys.into_iter().fold(call, Call::key);
+        let call = words
             .iter()
-            .fold(call, |call, word| call.arg(word.as_slice()))
-            .run(session, "running a command")
+            .fold(call, |call, word| call.arg(word.as_slice()));
+        self.run_calls(session, run.lease, &[call], "running a command")
             .await
             .map(drop)
+    }
+
+    /// The keys of a raw command, on a cluster: the server knows best where they stand in it.
+    async fn keys_of(
+        &self,
+        session: Session<'_>,
+        words: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        if !self.link.is_cluster() {
+            return Ok(Vec::new());
+        }
+        let doing = "asking for the keys of a command";
+        let mut command = redis::cmd("COMMAND");
+        command.arg("GETKEYS").arg(words);
+        match session.ask(doing, &command).await? {
+            Ok(value) => redis::from_redis_value(value).map_err(|e| session.unexpected(doing, &e)),
+            // One without keys, or of a module that does not say.
+            Err(_) => Ok(Vec::new()),
+        }
     }
 }
 

@@ -1,20 +1,19 @@
-//! One step's batch of keys: the script that does it, undoes it or cleans up after it, and its answers.
+//! One step's batches of keys: what is done with them, undone or cleaned up, and the answers.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use redis::Value;
-
 use super::RedisStore;
-use super::keys::SourceDigest;
+use super::calls::{Part, flag};
 use super::link::Session;
 use super::pace::Pace;
 use super::scripts::{self, Call};
 use crate::model::id::MigrationId;
 use crate::model::redis::findings::Findings;
-use crate::model::redis::op::{
-    Change, Decision, Exception, Item, KeyType, Must, OnConflict, Op, Sort, Work,
-};
-use crate::store::{Run, StoreError};
+use crate::model::redis::op::{Change, Decision, Exception, Item, Op, Sort, Work};
+use crate::store::{Run, StoreError, StoreErrorKind};
+
+const DOING: &str = "writing keys";
 
 /// Which way a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,6 @@ pub(super) enum Direction {
 }
 
 /// What all batches of a step share.
-#[derive(Clone, Copy)]
 pub(super) struct Deed<'a> {
     pub(super) store: &'a RedisStore,
     pub(super) session: Session<'a>,
@@ -40,10 +38,12 @@ pub(super) struct Deed<'a> {
     pub(super) buckets: Option<u64>,
     /// Whether the server knows hash fields with times to live of their own.
     pub(super) field_ttls: bool,
+    pub(super) pace: &'a Pace,
+    pub(super) tally: Mutex<Tally>,
 }
 
 /// What came of some batches.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     /// Keys written.
     pub(super) written: u64,
@@ -59,180 +59,125 @@ pub(super) struct Tally {
     pub(super) findings: Findings,
 }
 
-impl Deed<'_> {
-    /// Deals with keys of one step, in batches of the right size.
-    pub(super) async fn keys(
-        &self,
-        items: &[Item<'_>],
-        pace: &mut Pace,
-        tally: &mut Tally,
-    ) -> Result<(), StoreError> {
-        let mut rest = items;
-        while !rest.is_empty() {
-            let (batch, after) = rest.split_at(pace.size().min(rest.len()));
-            if batch.iter().any(|item| item.strays().is_some()) {
-                let sound = self.without_strays(batch, tally);
-                self.batch(&sound, pace, tally).await?;
-            } else {
-                self.batch(batch, pace, tally).await?;
-            }
-            rest = after;
-        }
-        Ok(())
-    }
+/// What a script answered for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Done,
+    Gone,
+    Written,
+    /// Somebody else was faster.
+    Changed,
+    Refused,
+    Kept,
+    /// Too large to be dealt with in one go.
+    Large,
+    /// Its fields have different times to live, which one field cannot keep.
+    Uneven,
+    /// A script of the author's did not do what its check asks for.
+    Undone,
+}
 
-    /// The keys that may be dealt with; the others are findings.
-    fn without_strays<'d>(&self, items: &[Item<'d>], tally: &mut Tally) -> Vec<Item<'d>> {
-        let mut sound = Vec::with_capacity(items.len());
-        for item in items {
-            match item.strays() {
-                Some(problem) => {
-                    tally
-                        .findings
-                        .add(problem.sort(), &item.key, &problem.to_string())
-                }
-                None => sound.push(item.clone()),
-            }
-        }
-        sound
-    }
-
-    async fn batch(
-        &self,
-        items: &[Item<'_>],
-        pace: &mut Pace,
-        tally: &mut Tally,
-    ) -> Result<(), StoreError> {
-        let Some(first) = items.first() else {
-            return Ok(());
-        };
-        if matches!(
-            (&first.step.op, self.direction),
-            (Op::Convert(_), Direction::Forward | Direction::Back)
-        ) {
-            return self.convert(items, pace, tally).await;
-        }
-        if let Op::Script(script) = &first.step.op {
-            return self.script(script, items, pace, tally).await;
-        }
-        let Some(call) = self.call(items) else {
-            return Ok(());
-        };
-        let started = Instant::now();
-        let answers = self.answers(&call).await?;
-        pace.took(items.len(), started.elapsed());
-        self.count(items, &answers, tally).await
-    }
-
-    /// The script for a batch; `None` where this direction has nothing to do.
-    fn call(&self, items: &[Item<'_>]) -> Option<Call> {
-        use Direction::{Back, Clean, Forward};
-        let fenced = |script| Call::fenced(script, &self.store.keys, self.run.lease);
-        let flag = |on: bool| if on { "1" } else { "0" };
-        let all = |call: Call| {
-            items
-                .iter()
-                .fold(call, |call, item| call.key(item.key.as_slice()))
-        };
-        let kind = |kind: Option<KeyType>| kind.map_or("", KeyType::name);
-        Some(match (&items.first()?.step.op, self.direction) {
-            (Op::Copy(op), Forward) => {
-                let conflict = OnConflict::NAMED
-                    .iter()
-                    .find(|(_, known)| *known == op.on_conflict);
-                let mut call = fenced(&scripts::COPY)
-                    .arg(kind(op.kind))
-                    .arg(conflict.map_or("keep", |(name, _)| *name))
-                    .arg(op.guards.len().to_string());
-                for guard in &op.guards {
-                    let sign = match guard.must {
-                        Must::Be => '=',
-                        Must::NotBe => '!',
-                    };
-                    call = call.arg(format!("{sign}{}", guard.field));
-                }
-                for item in items {
-                    let digest = SourceDigest::of(&item.key);
-                    call = self.pair(call, item, &digest).arg(digest.field);
-                    for value in &item.values {
-                        call = call.arg(value.as_slice());
-                    }
-                }
-                call
-            }
-            (Op::Copy(_), Back) => items.iter().fold(fenced(&scripts::UNCOPY), |call, item| {
-                self.pair(call, item, &SourceDigest::of(&item.key))
-            }),
-            (Op::Copy(_), Clean) => items.iter().fold(fenced(&scripts::CLEAN), |call, item| {
-                let digest = SourceDigest::of(&item.key);
-                self.pair(call, item, &digest).arg(digest.field)
-            }),
-            (Op::Rename(op), Forward | Back) => {
-                let call = fenced(&scripts::RENAME).arg(kind(op.kind));
-                items.iter().fold(call, |call, item| {
-                    call.key(item.key.as_slice())
-                        .key(item.target.as_deref().unwrap_or_default())
-                })
-            }
-            (Op::Set(op), Forward | Back) => {
-                let script = if self.direction == Forward {
-                    &scripts::SET
-                } else {
-                    &scripts::UNSET
-                };
-                let mut call = all(fenced(script))
-                    .arg(flag(self.field_ttls))
-                    .arg(flag(op.overwrite))
-                    .arg(op.fields.len().to_string());
-                let fields = op.fields.iter().map(|(field, _)| field.as_bytes());
-                let values = items
-                    .iter()
-                    .flat_map(|item| item.values.iter().map(Vec::as_slice));
-                for part in fields.chain(values) {
-                    call = call.arg(part);
-                }
-                call
-            }
-            (Op::RenameField(op), Forward | Back) => all(fenced(&scripts::FIELDS))
-                .arg(flag(self.field_ttls))
-                .arg(op.from.as_str())
-                .arg(op.to.as_str()),
-            (Op::RemoveField(op), Forward) => all(fenced(&scripts::FIELDS))
-                .arg(flag(self.field_ttls))
-                .arg(op.field.as_str())
-                .arg(""),
-            (Op::Expire(op), Forward) => all(fenced(&scripts::EXPIRY)).arg(op.ttl_ms.to_string()),
-            (Op::Persist(_), Forward) => all(fenced(&scripts::EXPIRY)).arg(""),
-            (Op::Delete(op), Forward) => all(fenced(&scripts::DELETE)).arg(kind(op.kind)),
+impl Answer {
+    pub(super) fn parse(word: &[u8]) -> Option<Self> {
+        Some(match word {
+            b"done" => Self::Done,
+            b"gone" => Self::Gone,
+            b"written" => Self::Written,
+            b"changed" => Self::Changed,
+            b"refused" => Self::Refused,
+            b"kept" => Self::Kept,
+            b"large" => Self::Large,
+            b"uneven" => Self::Uneven,
+            b"undone" => Self::Undone,
             _ => return None,
         })
     }
+}
 
-    /// Adds a copy's source, target and bucket.
-    fn pair(&self, call: Call, item: &Item<'_>, digest: &SourceDigest) -> Call {
-        let bucket = digest.bucket(self.buckets.unwrap_or(1));
-        call.key(item.key.as_slice())
-            .key(item.target.as_deref().unwrap_or_default())
-            .key(self.store.keys.bucket(self.id, bucket))
+impl Deed<'_> {
+    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads, decides, and changes each key only where its fields still hold what was read.
-    async fn convert(
-        &self,
-        items: &[Item<'_>],
-        pace: &mut Pace,
-        tally: &mut Tally,
-    ) -> Result<(), StoreError> {
+    /// Deals with keys of one step, in batches of the right size. Gives the targets of copies that were
+    /// made.
+    pub(super) async fn keys(&self, items: &[Item<'_>]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut made = Vec::new();
+        let mut rest = items;
+        while !rest.is_empty() {
+            let size = self.pace.size().min(self.pace.burst()).min(rest.len());
+            let (batch, after) = rest.split_at(size);
+            let wait = self.pace.wait(batch.len());
+            if !wait.is_zero() {
+                let waited = self
+                    .run
+                    .cancel
+                    .run_until_cancelled(tokio::time::sleep(wait));
+                if waited.await.is_none() {
+                    return Err(self.session.error(StoreErrorKind::Cancelled));
+                }
+            }
+            let sound = self.without_strays(batch);
+            let batch = sound.as_deref().unwrap_or(batch);
+            let answers = self.batch(batch).await?;
+            for (item, answer) in batch.iter().zip(&answers) {
+                if *answer == Answer::Written {
+                    made.extend(item.target.clone());
+                }
+            }
+            rest = after;
+        }
+        Ok(made)
+    }
+
+    /// The keys that may be dealt with, where there are others, which are findings.
+    fn without_strays<'d>(&self, items: &[Item<'d>]) -> Option<Vec<Item<'d>>> {
+        let astray = |item: &Item<'_>| item.strays().is_some() || self.store.crosses(item);
+        if !items.iter().any(astray) {
+            return None;
+        }
+        let mut tally = self.tally();
+        for item in items {
+            if let Some(problem) = item.strays() {
+                let (sort, why) = (problem.sort(), problem.to_string());
+                tally.findings.add(sort, &item.key, &why);
+            } else if self.store.crosses(item) {
+                tally.findings.add(Sort::OtherSlot, &item.key, "");
+            }
+        }
+        Some(items.iter().filter(|item| !astray(item)).cloned().collect())
+    }
+
+    async fn batch(&self, items: &[Item<'_>]) -> Result<Vec<Answer>, StoreError> {
+        let Some(first) = items.first() else {
+            return Ok(Vec::new());
+        };
+        match (&first.step.op, self.direction) {
+            (Op::Convert(_), Direction::Forward | Direction::Back) => {
+                self.convert(items).await?;
+                Ok(Vec::new())
+            }
+            (Op::Copy(_), _) => self.copies(items).await,
+            (Op::Script(script), _) => self.script(script, items).await,
+            _ => {
+                let answers = self.answers(items.len(), self.calls(items)).await?;
+                self.count(items, &answers).await?;
+                Ok(answers)
+            }
+        }
+    }
+
+    /// Reads, decides, and changes the fields of a key only where they still hold what was read.
+    async fn convert(&self, items: &[Item<'_>]) -> Result<(), StoreError> {
         let views = self.store.views(self.session, self.id, None, items).await?;
-        let mut call = Call::fenced(&scripts::CONVERT, &self.store.keys, self.run.lease)
-            .arg(if self.field_ttls { "1" } else { "0" });
-        let mut written: Vec<Item<'_>> = Vec::new();
+        // Keys of which the same fields change in the same way go together: their names are said once.
+        let mut work: Vec<(Vec<(usize, char)>, Vec<(Item<'_>, Vec<Change>)>)> = Vec::new();
         let mut excepted = Vec::new();
         for (item, view) in items.iter().zip(&views) {
             let changes = match item.decide(view) {
                 Decision::Gone | Decision::Done => continue,
                 Decision::Refused(problem) => {
-                    tally
+                    self.tally()
                         .findings
                         .add(problem.sort(), &item.key, &problem.to_string());
                     continue;
@@ -251,106 +196,158 @@ impl Deed<'_> {
                 Decision::Work(_) => continue,
             };
             let fields = item.step.op.fields();
-            let name = |change: &Change| fields.get(change.field).copied().unwrap_or_default();
             if let Some(lossy) = changes
                 .iter()
                 .find(|change| change.lossy && !self.allow_lossy)
             {
-                tally.findings.add(Sort::Lossy, &item.key, name(lossy));
+                let name = fields.get(lossy.field).copied().unwrap_or_default();
+                self.tally().findings.add(Sort::Lossy, &item.key, name);
                 continue;
             }
-            call = call.key(item.key.as_slice()).arg(changes.len().to_string());
-            for change in &changes {
-                call = call
-                    .arg(name(change))
-                    .arg(optional(change.old.as_deref()))
-                    .arg(optional(change.new.as_deref()));
+            let changed: Vec<(usize, char)> = changes
+                .iter()
+                .map(|change| (change.field, sign(change)))
+                .collect();
+            match work.iter_mut().find(|(fields, _)| *fields == changed) {
+                Some((_, same)) => same.push((item.clone(), changes)),
+                None => work.push((changed, vec![(item.clone(), changes)])),
             }
-            written.push(item.clone());
         }
-        self.except(&excepted, tally).await?;
-        if written.is_empty() {
-            return Ok(());
+        self.except(&excepted).await?;
+        for (fields, work) in work {
+            let (items, changes): (Vec<Item<'_>>, Vec<Vec<Change>>) = work.into_iter().unzip();
+            let parts = self.conversions(&fields, &items, &changes);
+            let answers = self.answers(items.len(), parts).await?;
+            self.count(&items, &answers).await?;
         }
-        let started = Instant::now();
-        let answers = self.answers(&call).await?;
-        pace.took(items.len(), started.elapsed());
-        self.count(&written, &answers, tally).await
+        Ok(())
+    }
+
+    /// The calls that change the same fields of some keys.
+    fn conversions(
+        &self,
+        fields: &[(usize, char)],
+        items: &[Item<'_>],
+        changes: &[Vec<Change>],
+    ) -> Vec<Part> {
+        let Some(first) = items.first() else {
+            return Vec::new();
+        };
+        let known = first.step.op.fields();
+        let parts = self.by_slot(items).into_iter().map(|(slot, places)| {
+            let mut call = self
+                .on_keys(&scripts::CONVERT, slot)
+                .arg(flag(self.field_ttls))
+                .arg(fields.len().to_string())
+                .arg(fields.iter().map(|(_, sign)| *sign).collect::<String>());
+            for (field, _) in fields {
+                call = call.arg(known.get(*field).copied().unwrap_or_default());
+            }
+            for place in &places {
+                let (Some(item), Some(changes)) = (items.get(*place), changes.get(*place)) else {
+                    continue;
+                };
+                call = call.key(item.key.as_slice());
+                for change in changes {
+                    call = call.arg(change.old.as_deref().unwrap_or_default());
+                }
+                for change in changes {
+                    call = call.arg(change.new.as_deref().unwrap_or_default());
+                }
+            }
+            Part { call, places }
+        });
+        parts.collect()
     }
 
     /// Records values that stay as they are.
-    async fn except(
-        &self,
-        excepted: &[(&Item<'_>, Vec<Exception>)],
-        tally: &mut Tally,
-    ) -> Result<(), StoreError> {
+    async fn except(&self, excepted: &[(&Item<'_>, Vec<Exception>)]) -> Result<(), StoreError> {
         let mut call = Call::fenced(&scripts::PUT, &self.store.keys, self.run.lease)
             .key(self.store.keys.exceptions(self.id));
-        let mut any = false;
+        let mut any = 0;
         for (item, exceptions) in excepted {
             let fields = item.step.op.fields();
             for exception in exceptions {
                 let field = fields.get(exception.field).copied().unwrap_or_default();
                 let name = [item.key.as_slice(), field.as_bytes()].join(&0);
                 call = call.arg(name).arg(exception.misfit.to_string());
-                tally.excepted += 1;
-                any = true;
+                any += 1;
             }
         }
-        if any {
+        if any > 0 {
             call.run(self.session, "recording exceptions").await?;
+            self.tally().excepted += any;
         }
         Ok(())
     }
 
-    async fn answers(&self, call: &Call) -> Result<Vec<Vec<u8>>, StoreError> {
-        let doing = "writing keys";
-        self.list(call.run(self.session, doing).await?, doing)
+    /// Runs calls, and puts their answers into the order of the batch.
+    pub(super) async fn answers(
+        &self,
+        count: usize,
+        parts: Vec<Part>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let (calls, places): (Vec<Call>, Vec<Vec<usize>>) = parts
+            .into_iter()
+            .map(|part| (part.call, part.places))
+            .unzip();
+        let sent = Instant::now();
+        let values = self
+            .store
+            .run_calls(self.session, self.run.lease, &calls, DOING)
+            .await?;
+        self.pace.took(count, sent.elapsed());
+        self.in_order(count, places, values)
     }
 
-    /// One answer for each key.
-    pub(super) fn list(&self, answer: Value, doing: &str) -> Result<Vec<Vec<u8>>, StoreError> {
-        match answer {
-            Value::Array(values) => values
-                .into_iter()
-                .map(|value| {
-                    redis::from_redis_value(value).map_err(|e| self.session.unexpected(doing, &e))
-                })
-                .collect(),
-            _ => Err(self.session.unexpected(doing, &"no list")),
+    /// The answers to calls in the order of the batch.
+    pub(super) fn in_order(
+        &self,
+        count: usize,
+        places: Vec<Vec<usize>>,
+        values: Vec<redis::Value>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let mut answers = vec![Answer::Done; count];
+        for (places, value) in places.into_iter().zip(values) {
+            let words: Vec<Vec<u8>> =
+                redis::from_redis_value(value).map_err(|e| self.session.unexpected(DOING, &e))?;
+            if words.len() != places.len() {
+                let what = "not one answer for each key";
+                return Err(self.session.unexpected(DOING, &what));
+            }
+            for (place, word) in places.into_iter().zip(words) {
+                let answer = Answer::parse(&word)
+                    .ok_or_else(|| self.session.unexpected(DOING, &"an unknown answer"))?;
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = answer;
+                }
+            }
         }
+        Ok(answers)
     }
 
     pub(super) async fn count(
         &self,
         items: &[Item<'_>],
-        answers: &[Vec<u8>],
-        tally: &mut Tally,
+        answers: &[Answer],
     ) -> Result<(), StoreError> {
-        if items.len() != answers.len() {
-            return Err(self
-                .session
-                .unexpected("writing keys", &"not one answer for each key"));
-        }
         let mut refused = Vec::new();
-        for (item, answer) in items.iter().zip(answers) {
-            match answer.as_slice() {
-                b"written" => tally.written += 1,
-                b"changed" => tally.contended += 1,
-                b"refused" => refused.push(item.clone()),
-                b"uneven" => tally.findings.add(Sort::FieldTimes, &item.key, ""),
-                b"undone" => tally.findings.add(
-                    Sort::Script,
-                    &item.key,
-                    "the step's check still asks for work",
-                ),
-                b"kept" => {
-                    tally.kept += 1;
-                    if tally.kept_samples.len() < crate::model::verification::SAMPLES {
-                        tally.kept_samples.push(item.key.clone());
-                    }
+        {
+            let mut tally = self.tally();
+            for (item, answer) in items.iter().zip(answers) {
+                match answer {
+                    Answer::Written => tally.written += 1,
+                    Answer::Changed | Answer::Large => tally.contended += 1,
+                    Answer::Refused => refused.push(item.clone()),
+                    Answer::Kept => tally.keep(&item.key),
+                    Answer::Uneven => tally.findings.add(Sort::FieldTimes, &item.key, ""),
+                    Answer::Undone => tally.findings.add(
+                        Sort::Script,
+                        &item.key,
+                        "the step's check still asks for work",
+                    ),
+                    Answer::Done | Answer::Gone => {}
                 }
-                _ => {}
             }
         }
         // The script says that it refused; why is read afterwards, and may have passed by then.
@@ -358,12 +355,13 @@ impl Deed<'_> {
             .store
             .views(self.session, self.id, self.buckets, &refused)
             .await?;
+        let mut tally = self.tally();
         for (item, view) in refused.iter().zip(&views) {
             match item.decide(view) {
                 Decision::Refused(problem) => {
                     tally
                         .findings
-                        .add(problem.sort(), &item.key, &problem.to_string())
+                        .add(problem.sort(), &item.key, &problem.to_string());
                 }
                 _ => tally.contended += 1,
             }
@@ -372,10 +370,21 @@ impl Deed<'_> {
     }
 }
 
-/// A value behind `=`, or nothing for an absent field: an empty value is another thing.
-fn optional(value: Option<&[u8]>) -> Vec<u8> {
-    match value {
-        Some(value) => [b"=", value].concat(),
-        None => Vec::new(),
+impl Tally {
+    fn keep(&mut self, key: &[u8]) {
+        self.kept += 1;
+        if self.kept_samples.len() < crate::model::verification::SAMPLES {
+            self.kept_samples.push(key.to_vec());
+        }
+    }
+}
+
+/// What becomes of a field, as the script is told it.
+fn sign(change: &Change) -> char {
+    match (&change.old, &change.new) {
+        (Some(_), Some(_)) => '=',
+        (Some(_), None) => '-',
+        (None, Some(_)) => '+',
+        (None, None) => '.',
     }
 }

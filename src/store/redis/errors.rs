@@ -3,6 +3,7 @@
 use redis::{ErrorKind, RedisError};
 
 use crate::store::StoreErrorKind;
+use crate::store::tls::TlsProblem;
 
 /// Error codes of a server that is there and cannot do it now.
 const NOT_READY: [&str; 9] = [
@@ -83,6 +84,11 @@ pub(super) fn is_broken(error: &RedisError) -> bool {
         || error.kind() == ErrorKind::Parse
 }
 
+/// Whether a connection ended that had come about.
+fn is_cut_off(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
+}
+
 /// Whether the same request may well succeed in a moment.
 pub(super) fn is_passing(kind: &StoreErrorKind) -> bool {
     match kind {
@@ -96,19 +102,24 @@ pub(super) fn is_passing(kind: &StoreErrorKind) -> bool {
     }
 }
 
-/// From an error while connecting.
-pub(super) fn connecting(error: &RedisError) -> StoreErrorKind {
+/// From an error while connecting, with TLS or without.
+pub(super) fn connecting(error: &RedisError, tls: bool) -> StoreErrorKind {
+    if let Some(problem) = TlsProblem::cause_of(error) {
+        return StoreErrorKind::Tls(problem);
+    }
     match classify(error, "connecting") {
-        StoreErrorKind::Disconnected { reason } => {
-            let tls = ["certificate", "tls", "TLS", "handshake"]
-                .iter()
-                .any(|word| reason.contains(word));
-            if tls {
-                StoreErrorKind::Tls { reason }
-            } else {
-                StoreErrorKind::Unreachable { reason }
+        // What either kind of port does with the other's first words.
+        StoreErrorKind::Disconnected { reason } if tls && error.is_timeout() => {
+            StoreErrorKind::Unreachable {
+                reason: format!("{reason}; a port without TLS does not answer rediss://"),
             }
         }
+        StoreErrorKind::Disconnected { reason } if !tls && is_cut_off(error) => {
+            StoreErrorKind::Unreachable {
+                reason: format!("{reason}; a port for TLS takes rediss:// alone"),
+            }
+        }
+        StoreErrorKind::Disconnected { reason } => StoreErrorKind::Unreachable { reason },
         StoreErrorKind::Server { reason, .. }
             if reason.contains("AUTH") || reason.contains("assword") =>
         {

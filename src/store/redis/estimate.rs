@@ -1,5 +1,9 @@
 //! What a step would meet, by the same classification and the same decision as apply: reading only.
 
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+
 use super::RedisStore;
 use super::link::Session;
 use super::survey::{Survey, keys_error};
@@ -121,13 +125,14 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let buckets = self.bucket_count(session, &step.id).await?;
         let lossy_allowed = step.may_lose();
-        let glob = declaration.scan_glob();
-        let mut page = self.page(session, 0, &glob).await?;
-        loop {
-            let work = async {
-                let sorted = self.sort(session, declaration, &page.keys, survey)?;
-                for items in sorted.values() {
+        let state = Mutex::new((survey, outlook));
+        let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
+            let sorted = self.sort(session, declaration, &keys, &mut lock().0);
+            Box::pin(async move {
+                for items in sorted?.values() {
                     let views = self.views(session, &step.id, buckets, items).await?;
+                    let outlook = &mut lock().1;
                     for (item, view) in items.iter().zip(&views) {
                         outlook.count(
                             &step.action,
@@ -139,12 +144,15 @@ impl RedisStore {
                     }
                 }
                 Ok(())
-            };
-            match self.page_after(session, page.cursor, &glob, work).await? {
-                (Some(next), ()) => page = next,
-                (None, ()) => return Ok(()),
-            }
-        }
+            })
+        };
+        let reset = || {
+            let mut state = lock();
+            *state.0 = Survey::default();
+            *state.1 = Outlook::default();
+        };
+        self.go_undisturbed(session, declaration.scan_glob(), &work, &reset)
+            .await
     }
 
     async fn memory_warning(

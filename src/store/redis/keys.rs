@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::link::{SLOTS, slot, tag};
 use crate::model::id::MigrationId;
 
 /// Where the tool keeps what in one deployment's keyspace. All that is read and written together shares the
@@ -9,14 +10,15 @@ use crate::model::id::MigrationId;
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     prefix: String,
+    cluster: bool,
 }
 
 /// The lock of tools before 0.16, which never had a prefix.
 const OLD_LOCK: &str = ".outpost:migration:lock";
 
 impl Keys {
-    pub(super) fn new(prefix: String) -> Self {
-        Self { prefix }
+    pub(super) fn new(prefix: String, cluster: bool) -> Self {
+        Self { prefix, cluster }
     }
 
     /// A hash: the ledger's uuid and format, and an entry for each migration.
@@ -42,6 +44,41 @@ impl Keys {
         ]
     }
 
+    /// What a script that writes beside the ledger checks besides the token. On a cluster the locks lie in
+    /// slots of their own, so a key beside the ledger stands for both.
+    pub(super) fn guards(&self) -> [String; 2] {
+        if self.cluster {
+            [self.own("lease"), self.own("lease")]
+        } else {
+            self.locks()
+        }
+    }
+
+    /// All keys that hold a lease, in the order in which they are taken.
+    pub(super) fn leases(&self) -> Vec<String> {
+        let mut leases = self.locks().to_vec();
+        if self.cluster {
+            leases.push(self.own("lease"));
+        }
+        leases
+    }
+
+    /// On a cluster: the token again, in the slot of the keys that a script writes.
+    pub(super) fn slot_fence(&self, slot: u16) -> String {
+        format!("{}outpost:fence:{{{}}}", self.prefix, tag(slot))
+    }
+
+    /// Where a value that is copied in parts grows, in the slot of its target.
+    pub(super) fn part(&self, target: &[u8]) -> Vec<u8> {
+        let digest = hex::encode(SourceDigest::of(target).field);
+        let name = format!(
+            "{}outpost:part:{{{}}}:{digest}",
+            self.prefix,
+            tag(slot(target))
+        );
+        name.into_bytes()
+    }
+
     /// The marker of an earlier tool.
     pub(super) fn marker(&self, compat_name: &str) -> String {
         format!("{}outpost:migration:{compat_name}", self.prefix)
@@ -52,9 +89,35 @@ impl Keys {
         self.own(&format!("copied:{}", id.name()))
     }
 
-    /// A bucket of the record of a migration's copies: a hash of digests of sources.
-    pub(super) fn bucket(&self, id: &MigrationId, number: u64) -> String {
-        self.own(&format!("copied:{}:{number}", id.name()))
+    /// A bucket of the record of a migration's copies: a hash of digests of sources. On a cluster each slot
+    /// has buckets of its own, for the targets in it: they are written in one atomic unit with those.
+    pub(super) fn bucket(&self, id: &MigrationId, number: u64, target: &[u8]) -> String {
+        if self.cluster {
+            self.slot_bucket(id, number, slot(target))
+        } else {
+            self.own(&format!("copied:{}:{number}", id.name()))
+        }
+    }
+
+    /// A bucket of a slot.
+    pub(super) fn slot_bucket(&self, id: &MigrationId, number: u64, slot: u16) -> String {
+        let (prefix, name) = (&self.prefix, id.name());
+        format!("{prefix}outpost:copied:{name}:{{{}}}:{number}", tag(slot))
+    }
+
+    /// All buckets of a migration, given how many there are for each place.
+    pub(super) fn buckets(&self, id: &MigrationId, count: u64) -> Vec<String> {
+        let slots = if self.cluster { SLOTS } else { 1 };
+        (0..slots)
+            .flat_map(|slot| (0..count).map(move |number| (slot, number)))
+            .map(|(slot, number)| {
+                if self.cluster {
+                    self.slot_bucket(id, number, slot)
+                } else {
+                    self.bucket(id, number, b"")
+                }
+            })
+            .collect()
     }
 
     /// A hash: values that a migration left as they are, and why.
@@ -62,9 +125,13 @@ impl Keys {
         self.own(&format!("exceptions:{}", id.name()))
     }
 
-    /// A string that expires by itself: that a raw command ran, whose answer may have been lost.
-    pub(super) fn ran(&self, request: &str) -> String {
-        self.own(&format!("ran:{request}"))
+    /// A string that expires by itself: that a raw command ran, whose answer may have been lost. On a
+    /// cluster it lies in the slot of the command's keys.
+    pub(super) fn ran(&self, request: &str, slot: Option<u16>) -> String {
+        match slot {
+            Some(slot) => format!("{}outpost:ran:{{{}}}:{request}", self.prefix, tag(slot)),
+            None => self.own(&format!("ran:{request}")),
+        }
     }
 
     /// Whether a key is one of the tool's, or an earlier tool's record; no migration ever works on those.
@@ -76,7 +143,10 @@ impl Keys {
             .is_some_and(|rest| {
                 rest.starts_with(b"{outpost}:")
                     || rest.starts_with(b"outpost:migration:")
-                    || rest.starts_with(b"outpost:fence:")
+                    || rest.starts_with(b"outpost:fence:{")
+                    || rest.starts_with(b"outpost:copied:")
+                    || rest.starts_with(b"outpost:part:{")
+                    || rest.starts_with(b"outpost:ran:{")
                     || rest == b".outpost:migration_lock"
             })
     }
@@ -125,12 +195,15 @@ mod tests {
 
     #[test]
     fn own_keys_are_told_from_the_application_s() {
-        let keys = Keys::new("dp:".to_owned());
+        let keys = Keys::new("dp:".to_owned(), false);
         for (key, own) in [
             ("dp:{outpost}:ledger", true),
             ("dp:outpost:migration:001_hash_tags", true),
             ("dp:outpost:migration:001_hash_tags:run:17", true),
             ("dp:.outpost:migration_lock", true),
+            ("dp:outpost:fence:{a}", true),
+            ("dp:outpost:copied:0001_hash_tags:{a}:0", true),
+            ("dp:outpost:part:{a}:00ff", true),
             (".outpost:migration:lock", true),
             ("{outpost}:ledger", false),
             ("dp:outpost:installation_id", false),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::Value;
 
 use super::RedisStore;
-use super::link::Session;
+use super::link::{Session, slot};
 use super::scripts::{self, Call};
 use crate::model::history::HistoryEntry;
 use crate::model::id::MigrationId;
@@ -207,13 +207,37 @@ impl RedisStore {
             started_at,
             &now,
         ];
+        let mut beside = mark;
+        if self.link.is_cluster() && !mark.is_empty() {
+            // The marker lies in a slot of its own. It is written first: all that it says is done by then,
+            // and a run that is interrupted here does both again.
+            let marker = self.keys.marker(&name);
+            let call = Call::on_keys(
+                &scripts::MARK,
+                &self.keys,
+                run.lease,
+                Some(slot(marker.as_bytes())),
+            )
+            .key(marker)
+            .arg(mark)
+            .arg(now.as_str())
+            .arg(reason);
+            self.run_calls(session, run.lease, &[call], "writing a marker")
+                .await?;
+            beside = "";
+        }
+        let marker = if self.link.is_cluster() {
+            self.keys.ledger()
+        } else {
+            self.keys.marker(&name)
+        };
         let mut call = Call::fenced(&scripts::RECORD, &self.keys, run.lease)
             .key(self.keys.ledger())
             .key(self.keys.history())
-            .key(self.keys.marker(&name))
+            .key(marker)
             .arg(id.as_str())
             .arg(entry.unwrap_or_default())
-            .arg(mark)
+            .arg(beside)
             .arg(now.as_str())
             .arg(reason)
             .arg(uuid::Uuid::new_v4().to_string());

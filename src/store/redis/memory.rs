@@ -80,20 +80,30 @@ impl RedisStore {
 
     /// The room that the server has; `None` where it has no limit, or the user may not ask.
     pub(super) async fn room(&self, session: Session<'_>) -> Result<Option<Room>, StoreError> {
-        let Some(info) = self.info(session, "memory").await? else {
-            return Ok(None);
-        };
-        let number = |name| info_field(&info, name).and_then(|value| value.parse::<u64>().ok());
-        let (Some(limit), Some(used)) = (
-            number("maxmemory").filter(|limit| *limit > 0),
-            number("used_memory"),
-        ) else {
-            return Ok(None);
-        };
-        let policy = info_field(&info, "maxmemory_policy").unwrap_or_default();
-        Ok(Some(Room {
-            left: limit.saturating_sub(used),
-            policy,
+        let masters = session.masters().await?;
+        let mut room: Option<Room> = None;
+        for node in &masters {
+            let Some(info) = self.info(session.on(node), "memory").await? else {
+                return Ok(None);
+            };
+            let number = |name| info_field(&info, name).and_then(|value| value.parse::<u64>().ok());
+            let (Some(limit), Some(used)) = (
+                number("maxmemory").filter(|limit| *limit > 0),
+                number("used_memory"),
+            ) else {
+                continue;
+            };
+            let left = limit.saturating_sub(used);
+            // Keys are spread evenly, so the fullest master sets the measure for all of them.
+            if room.as_ref().is_none_or(|room| left < room.left) {
+                let policy = info_field(&info, "maxmemory_policy").unwrap_or_default();
+                room = Some(Room { left, policy });
+            }
+        }
+        let count = u64::try_from(masters.len()).unwrap_or(1);
+        Ok(room.map(|room| Room {
+            left: room.left.saturating_mul(count),
+            ..room
         }))
     }
 }

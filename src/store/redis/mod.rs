@@ -4,14 +4,18 @@
 //! check the lease and what was read in the same atomic unit. So every batch may be sent twice, every step
 //! may be interrupted, and a write of the application in between is never lost.
 
+mod across;
 mod apply;
 mod author;
+mod calls;
 mod command;
-mod copies;
+mod compare;
 mod deed;
 mod errors;
 mod estimate;
+mod fences;
 mod keys;
+mod large;
 mod lease;
 mod ledger;
 mod link;
@@ -20,25 +24,28 @@ mod observe;
 mod pace;
 mod place;
 mod read;
+mod record;
 mod scan;
 mod scripts;
+mod slots;
 mod survey;
 mod verify;
 
 use std::path::Path;
 
 use async_trait::async_trait;
-use redis::{Client, ClientTlsConfig, TlsCertificates};
 
+use self::fences::Fences;
 use self::keys::Keys;
 use self::link::Link;
+pub use self::pace::Limits;
 use crate::model::config::{PlanConfig, RedisConfig};
 use crate::model::event::Events;
 use crate::model::history::HistoryEntry;
 use crate::model::id::StoreKind;
 use crate::model::lease::{Holder, LeaseInfo};
 use crate::model::migration::{Content, Migration};
-use crate::model::plan::{Step, StepContent, StepEvidence};
+use crate::model::plan::{Plan, Step, StepContent, StepEvidence};
 use crate::model::redis::declaration::Declaration;
 use crate::model::report::Done;
 use crate::model::state::StoreState;
@@ -51,6 +58,8 @@ pub struct RedisStore {
     keys: Keys,
     deployment_id: String,
     database: u32,
+    fences: Fences,
+    limits: Limits,
 }
 
 impl RedisStore {
@@ -58,70 +67,23 @@ impl RedisStore {
     /// `folder`.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Tls`] for files that cannot be read, [`StoreErrorKind::Server`] for a cluster,
-    /// and for an address that the driver does not take.
+    /// [`StoreErrorKind::Tls`] for files that cannot be read, [`StoreErrorKind::Server`] for an address that
+    /// the driver does not take.
     pub fn new(config: &RedisConfig, plan: &PlanConfig, folder: &Path) -> Result<Self, StoreError> {
-        let hosts: Vec<String> = config
-            .nodes
-            .iter()
-            .flat_map(|node| node.address.hosts.clone())
-            .collect();
-        let address = hosts.join(", ");
-        let error = |kind| StoreError {
-            store: StoreKind::Redis,
-            address: address.clone(),
-            kind,
-        };
-        let setting_up = |reason: String| {
-            error(StoreErrorKind::Server {
-                doing: "setting up the connection".to_owned(),
-                reason,
-            })
-        };
-        let [node] = config.nodes.as_slice() else {
-            return Err(setting_up(
-                "this version migrates a single server, not a cluster".to_owned(),
-            ));
-        };
-        if config.cluster {
-            return Err(setting_up(
-                "this version migrates a single server, not a cluster".to_owned(),
-            ));
-        }
-        let read = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>, StoreError> {
-            let Some(path) = path else { return Ok(None) };
-            std::fs::read(folder.join(path)).map(Some).map_err(|e| {
-                error(StoreErrorKind::Tls {
-                    reason: format!("{}: {e}", path.display()),
-                })
-            })
-        };
-        let client = if config.uses_tls {
-            let client_tls = match (read(&config.tls.cert)?, read(&config.tls.key)?) {
-                (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig {
-                    client_cert,
-                    client_key,
-                }),
-                _ => None,
-            };
-            let certificates = TlsCertificates {
-                client_tls,
-                root_cert: read(&config.tls.ca)?,
-            };
-            Client::build_with_tls(node.url.expose(), certificates).map_err(|e| {
-                error(StoreErrorKind::Tls {
-                    reason: e.to_string(),
-                })
-            })?
-        } else {
-            Client::open(node.url.expose()).map_err(|e| setting_up(e.to_string()))?
-        };
         Ok(Self {
-            link: Link::new(client, address.clone()),
-            keys: Keys::new(plan.prefix()),
+            link: Link::new(config, folder)?,
+            keys: Keys::new(plan.prefix(), config.cluster),
             deployment_id: config.deployment_id.clone().unwrap_or_default(),
             database: config.database,
+            fences: Fences::default(),
+            limits: Limits::default(),
         })
+    }
+
+    /// The same store, worked no harder than these limits allow.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The declaration of a planned step; `None` for one that only writes the ledger.
@@ -204,6 +166,14 @@ impl Store for RedisStore {
 
     async fn run(&self, step: &Step, run: &Run<'_>) -> Result<Done, StoreError> {
         self.run_step(step, run).await
+    }
+
+    fn shares(&self, step: &Step, plan: &Plan) -> bool {
+        self.can_share(step, plan)
+    }
+
+    async fn run_together(&self, steps: &[&Step], run: &Run<'_>) -> Vec<Result<Done, StoreError>> {
+        self.run_steps(steps, run).await
     }
 
     async fn record_failure(

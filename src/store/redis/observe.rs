@@ -10,7 +10,7 @@ use crate::store::{Observe, StoreError, StoreErrorKind};
 impl RedisStore {
     pub(super) async fn read_state(&self, what: &Observe) -> Result<StoreState, StoreError> {
         let session = self.link.session();
-        self.refuse_cluster(session).await?;
+        self.refuse_other_layout(session).await?;
         let ledger = self.read_ledger(session).await?;
         Ok(StoreState {
             identity: StoreIdentity::Redis {
@@ -89,8 +89,13 @@ impl RedisStore {
         Ok(markers)
     }
 
-    /// What the server says of itself: HELLO is open to every user that may connect.
-    pub(super) async fn refuse_cluster(&self, session: Session<'_>) -> Result<(), StoreError> {
+    /// Refuses a server that is laid out otherwise than outpost.toml says. HELLO is open to every user that
+    /// may connect.
+    pub(super) async fn refuse_other_layout(&self, session: Session<'_>) -> Result<(), StoreError> {
+        if self.link.is_cluster() {
+            // Asks for the slots, which a server that is no node of a cluster refuses.
+            return session.masters().await.map(drop);
+        }
         let doing = "asking what the server is";
         let Ok(answer) = session.ask(doing, &redis::cmd("HELLO")).await? else {
             // Before Redis 6 there is no HELLO; a cluster of that age answers our first key with MOVED.
@@ -107,7 +112,8 @@ impl RedisStore {
         };
         if is_cluster {
             let reason =
-                "the server is a node of a cluster, which this version does not migrate".to_owned();
+                "the server is a node of a cluster, and outpost.toml says nothing of one: set `cluster = true`"
+                    .to_owned();
             return Err(session.error(StoreErrorKind::Server {
                 doing: doing.to_owned(),
                 reason,

@@ -1,51 +1,119 @@
-//! How many keys one script call gets: as many as keep the server busy for about a millisecond.
+//! How hard the server is worked: how many keys a batch has, how many batches are under way, and how many
+//! keys a second go by.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-const TARGET: Duration = Duration::from_millis(1);
+/// What the user allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long another client may have to wait behind what is under way at once.
+    pub latency_budget: Duration,
+    /// Keys that are dealt with in a second, over all masters; `None` for as many as can be.
+    pub max_keys_per_second: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            latency_budget: Duration::from_millis(2),
+            max_keys_per_second: None,
+        }
+    }
+}
+
+/// Batches that are under way at once on one server: while one is carried out, the next is on its way.
+pub(super) const UNDER_WAY: usize = 2;
+/// Pages under way on a server that is far off; more would only lie in its buffers.
+const MOST_UNDER_WAY: usize = 16;
 const SMALLEST: usize = 8;
 const LARGEST: usize = 400;
 
-/// The batch size, by what the batches so far took.
+/// The pace of one step, learned from what its batches cost the server.
 #[derive(Debug)]
 pub(super) struct Pace {
-    size: usize,
-    /// The shortest time that a call took: what the way there and back costs at most.
-    way: Duration,
+    limits: Limits,
+    state: Mutex<State>,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            size: 50,
-            way: Duration::from_millis(1),
-        }
-    }
+#[derive(Debug)]
+struct State {
+    /// Keys of the next batch.
+    size: usize,
+    way: Duration,
+    /// From when on the next key may be dealt with, under a limit of keys a second.
+    next: Instant,
 }
 
 impl Pace {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::new(State {
+                size: 50,
+                way: Duration::ZERO,
+                next: Instant::now(),
+            }),
+        }
+    }
+
     /// Keys for the next batch.
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.lock().size
     }
 
-    /// Learns from the time of an empty request.
-    pub(super) fn way(&mut self, took: Duration) {
-        self.way = self.way.min(took);
+    /// Learns how long an answer takes from a server that has nothing to do.
+    pub(super) fn way(&self, way: Duration) {
+        self.lock().way = way;
     }
 
-    /// Learns from the time of a full batch; others say nothing.
-    pub(super) fn took(&mut self, keys: usize, took: Duration) {
-        if keys < self.size {
-            return;
-        }
-        let busy = took.saturating_sub(self.way);
-        if busy > TARGET * 3 / 2 {
-            self.size = (self.size * 3 / 4).max(SMALLEST);
-        } else if busy < TARGET * 3 / 4 {
-            self.size = (self.size * 5 / 4).min(LARGEST);
+    /// Learns from how long a batch took. That is what another client would have waited behind all that was
+    /// under way, and the way there and back.
+    pub(super) fn took(&self, keys: usize, took: Duration) {
+        let target = self.limits.latency_budget;
+        let mut state = self.lock();
+        let busy = took.saturating_sub(state.way);
+        if busy > target * 5 / 4 {
+            // At most by half: a single slow answer may have had another reason.
+            let fitting = keys as f64 * target.as_secs_f64() / busy.as_secs_f64();
+            let size = (fitting as usize).max(state.size / 2);
+            state.size = size.clamp(SMALLEST, LARGEST).min(state.size);
+        } else if keys >= state.size && busy < target * 3 / 4 {
+            state.size = (state.size * 5 / 4 + 1).min(LARGEST);
         }
     }
+
+    /// How long to wait before so many keys are dealt with.
+    pub(super) fn wait(&self, keys: usize) -> Duration {
+        let Some(rate) = self.limits.max_keys_per_second else {
+            return Duration::ZERO;
+        };
+        let cost = Duration::from_secs_f64(keys as f64 / f64::from(rate.max(1)));
+        let now = Instant::now();
+        let mut state = self.lock();
+        let begin = state.next.max(now);
+        state.next = begin + cost;
+        begin.saturating_duration_since(now)
+    }
+
+    /// The most keys that are dealt with at once, so that a low limit holds within each second too.
+    pub(super) fn burst(&self) -> usize {
+        self.limits
+            .max_keys_per_second
+            .and_then(|rate| usize::try_from(rate / 10).ok())
+            .map_or(LARGEST, |keys| keys.clamp(1, LARGEST))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Pages under way, given how long an answer takes from a server that has nothing to do: enough that it
+/// always has one to work on.
+pub(super) fn under_way(way: Duration) -> usize {
+    let more = usize::try_from(way.as_millis()).unwrap_or(MOST_UNDER_WAY);
+    (UNDER_WAY + more).min(MOST_UNDER_WAY)
 }
 
 #[cfg(test)]
@@ -53,22 +121,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_settle_where_the_server_is_busy_for_a_millisecond() {
-        for (micros_per_key, expected) in [(1, LARGEST), (10, 100), (1000, SMALLEST)] {
-            let mut pace = Pace::default();
-            pace.way(Duration::from_micros(100));
+    fn batches_settle_where_they_stay_within_the_budget() {
+        let target = Limits::default().latency_budget;
+        for micros_per_key in [1_u64, 10, 1000] {
+            let pace = Pace::new(Limits::default());
             for _ in 0..100 {
                 let size = pace.size();
-                pace.took(
-                    size,
-                    Duration::from_micros(100 + micros_per_key * size as u64),
-                );
+                pace.took(size, Duration::from_micros(micros_per_key * size as u64));
             }
+            let fitting = target.as_micros() as u64 / micros_per_key;
+            let fitting = (fitting as usize).clamp(SMALLEST, LARGEST);
             let size = pace.size();
             assert!(
-                size >= expected * 3 / 4 && size <= expected * 3 / 2,
-                "{micros_per_key}: {size}"
+                size * 4 <= fitting * 5 + 4 && size * 5 >= fitting * 3,
+                "{micros_per_key}: {size}, and {fitting} would fit"
             );
         }
+    }
+
+    #[test]
+    fn slow_batches_become_small_and_the_way_is_not_counted() {
+        let pace = Pace::new(Limits::default());
+        pace.way(Duration::from_millis(50));
+        pace.took(50, Duration::from_millis(51));
+        assert!(pace.size() > 50);
+        for _ in 0..10 {
+            pace.took(50, Duration::from_millis(100));
+        }
+        assert_eq!(pace.size(), SMALLEST);
+    }
+
+    #[test]
+    fn a_limit_of_keys_a_second_spaces_them_out() {
+        let pace = Pace::new(Limits {
+            max_keys_per_second: Some(1000),
+            ..Limits::default()
+        });
+        assert_eq!(pace.burst(), 100);
+        let waits: Vec<Duration> = (0..3).map(|_| pace.wait(100)).collect();
+        assert_eq!(waits[0], Duration::ZERO);
+        // Each batch waits for the tenth of a second that the one before it stands for.
+        let past = Duration::from_millis(50);
+        assert!(
+            waits[1] > past && waits[1] <= Duration::from_millis(100),
+            "{waits:?}"
+        );
+        assert!(waits[2] > waits[1] + past, "{waits:?}");
+    }
+
+    #[test]
+    fn a_far_server_has_more_pages_under_way() {
+        assert_eq!(under_way(Duration::from_micros(100)), UNDER_WAY);
+        assert_eq!(under_way(Duration::from_millis(5)), UNDER_WAY + 5);
+        assert_eq!(under_way(Duration::from_secs(1)), MOST_UNDER_WAY);
     }
 }

@@ -1,28 +1,37 @@
-//! Where a pass is: checkpoints, and what a cursor is worth after a pause.
+//! Where a pass is: checkpoints, progress, and the cursors that an earlier run left.
 
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::RedisStore;
-use super::deed::{Deed, Direction};
-use super::link::Session;
+use super::apply::Member;
+use super::deed::Direction;
+use super::scan::Walk;
+use crate::model::event::Event;
 use crate::model::plan::Step;
 use crate::model::state::{Checkpoint, Doing, LedgerStatus, ScanCursor};
 use crate::store::{Run, StoreError, StoreErrorKind};
 
+use super::link::Session;
+
 /// Keys between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 5_000;
+/// Time between two reports of progress.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Where a pass is, for checkpoints and progress.
 pub(super) struct Place {
     pub(super) pass: u32,
     pub(super) total: u64,
-    pub(super) examined: u64,
+    marks: Mutex<Marks>,
+}
+
+struct Marks {
+    examined: u64,
     /// Examined when the last checkpoint was written.
-    pub(super) saved: u64,
-    pub(super) told: Instant,
-    /// The run of the server that cursors belong to, as of this connection.
-    pub(super) run_id: Option<String>,
-    pub(super) generation: u64,
+    saved: u64,
+    told: Instant,
 }
 
 impl Direction {
@@ -36,69 +45,110 @@ impl Direction {
     }
 }
 
-impl RedisStore {
-    /// Writes a checkpoint where one is due, and stops where the user wants it.
-    pub(super) async fn save(
-        &self,
-        deed: Deed<'_>,
-        step: &Step,
-        place: &mut Place,
-        cursor: u64,
-        sound: bool,
-    ) -> Result<(), StoreError> {
-        let cancelled = deed.run.cancel.is_cancelled();
-        if !cancelled && place.examined - place.saved < CHECKPOINT_EVERY {
-            return Ok(());
+impl Place {
+    pub(super) fn new(pass: u32, total: u64) -> Self {
+        Self {
+            pass,
+            total,
+            marks: Mutex::new(Marks {
+                examined: 0,
+                saved: 0,
+                told: Instant::now(),
+            }),
         }
-        place.saved = place.examined;
-        let doing = deed.direction.doing();
-        // A key that was found wanting must be met again, so then there is no going on from here.
-        let cursors = match &place.run_id {
-            Some(run_id) if sound && cursor != 0 => vec![ScanCursor {
-                run_id: run_id.clone(),
-                cursor,
-            }],
-            _ => Vec::new(),
+    }
+
+    /// Counts keys that were looked at.
+    pub(super) fn examined(&self, keys: usize) {
+        self.lock().examined += u64::try_from(keys).unwrap_or_default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RedisStore {
+    /// Called whenever all pages up to a place were worked on: reports progress, writes a checkpoint where
+    /// one is due, and stops where the user wants it.
+    pub(super) async fn reached(
+        &self,
+        members: &[Member<'_>],
+        run: &Run<'_>,
+        place: &Place,
+        walk: &Walk,
+    ) -> Result<(), StoreError> {
+        let cancelled = run.cancel.is_cancelled();
+        let (due, tell, examined) = {
+            let mut marks = place.lock();
+            let due = cancelled || marks.examined - marks.saved >= CHECKPOINT_EVERY;
+            if due {
+                marks.saved = marks.examined;
+            }
+            let over = walk.positions().iter().all(|position| position.ended);
+            let tell = over || marks.told.elapsed() >= PROGRESS_EVERY;
+            if tell {
+                marks.told = Instant::now();
+            }
+            (due, tell, marks.examined)
         };
+        for member in members.iter().filter(|member| member.is_going()) {
+            if tell {
+                run.events.emit(Event::Progress {
+                    id: member.step.id.clone(),
+                    done: examined,
+                    total: place.total.max(examined),
+                    changed: member.changed(),
+                    pass: place.pass,
+                });
+            }
+            if due {
+                self.save(member, run, walk, examined).await?;
+            }
+        }
+        match members.first() {
+            Some(member) if cancelled => Err(member.deed.session.error(StoreErrorKind::Cancelled)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn save(
+        &self,
+        member: &Member<'_>,
+        run: &Run<'_>,
+        walk: &Walk,
+        examined: u64,
+    ) -> Result<(), StoreError> {
+        let cursors = walk.positions().into_iter().filter_map(|position| {
+            Some(ScanCursor {
+                run_id: position.run_id?,
+                cursor: position.cursor,
+            })
+        });
         let checkpoint = Checkpoint {
             statements_done: 0,
-            keys_done: place.examined,
-            cursors,
+            keys_done: examined,
+            // A key that was found wanting must be met again, so then there is no going on from here.
+            cursors: if member.is_sound() {
+                cursors.filter(|cursor| cursor.cursor != 0).collect()
+            } else {
+                Vec::new()
+            },
         };
-        self.checkpoint(deed.session, step, deed.run, doing, checkpoint)
-            .await?;
-        if cancelled {
-            return Err(deed.session.error(StoreErrorKind::Cancelled));
-        }
-        Ok(())
+        let doing = member.deed.direction.doing();
+        self.checkpoint(member.deed.session, member.step, run, doing, checkpoint)
+            .await
     }
 
-    /// Whether the server still is the one that gave the cursor.
-    pub(super) async fn is_same_server(
-        &self,
-        session: Session<'_>,
-        place: &mut Place,
-    ) -> Result<bool, StoreError> {
-        let generation = self.link.generation();
-        if generation == place.generation {
-            return Ok(true);
-        }
-        let run_id = self.run_id(session).await?;
-        let same = run_id.is_some() && run_id == place.run_id;
-        place.generation = generation;
-        place.run_id = run_id;
-        Ok(same)
-    }
-
-    /// The cursor to go on from, if an earlier run of this plan left one and the server is the same;
-    /// `None` where no run of this plan began the step.
+    /// The cursors to go on from, by the run of the server, if an earlier run of this plan left any; `None`
+    /// where no run of this plan began the step.
     pub(super) async fn resume_at(
         &self,
         session: Session<'_>,
         step: &Step,
         run: &Run<'_>,
         doing: Doing,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<BTreeMap<String, u64>>, StoreError> {
         let Some(entry) = self.read_ledger(session).await?.entries.remove(&step.id) else {
             return Ok(None);
         };
@@ -106,11 +156,11 @@ impl RedisStore {
         {
             return Ok(None);
         }
-        let run_id = self.run_id(session).await?;
-        let cursors = entry.checkpoint.unwrap_or_default().cursors;
-        let cursor = cursors
-            .iter()
-            .find(|cursor| Some(&cursor.run_id) == run_id.as_ref());
-        Ok(Some(cursor.map_or(0, |cursor| cursor.cursor)))
+        let cursors = entry.checkpoint.unwrap_or_default().cursors.into_iter();
+        Ok(Some(
+            cursors
+                .map(|cursor| (cursor.run_id, cursor.cursor))
+                .collect(),
+        ))
     }
 }

@@ -42,7 +42,8 @@ impl RedisStore {
             }
             if let (Some(buckets), Op::Copy(_)) = (buckets, op) {
                 let digest = SourceDigest::of(&item.key);
-                let bucket = self.keys.bucket(id, digest.bucket(buckets));
+                let target = item.target.as_deref().unwrap_or_default();
+                let bucket = self.keys.bucket(id, digest.bucket(buckets), target);
                 pipeline.cmd("HGET").arg(bucket).arg(&digest.field[..]);
             }
         }
@@ -135,6 +136,18 @@ impl RedisStore {
             .info(session, "server")
             .await?
             .and_then(|info| info_field(&info, "run_id")))
+    }
+
+    /// How many keys there are in all.
+    pub(super) async fn key_count(&self, session: Session<'_>) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for node in session.masters().await? {
+            count += session
+                .on(&node)
+                .query::<u64>("counting keys", &redis::cmd("DBSIZE"))
+                .await?;
+        }
+        Ok(count)
     }
 
     /// A section of INFO; `None` where the user may not ask.

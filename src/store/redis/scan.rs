@@ -1,52 +1,316 @@
-//! The keys of a server, page by page, each page already on its way while the one before is worked on.
+//! The keys of all masters, side by side, page by page: pages are worked on while the next ones are on
+//! their way.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, Either, select, try_join_all};
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use redis::Value;
 
 use super::RedisStore;
-use super::link::Session;
-use crate::store::StoreError;
+use super::link::{Node, Session};
+use super::pace;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Keys that the server looks at for one page: more would hold it up for longer, fewer cost round trips.
-const COUNT: usize = 200;
+const COUNT: usize = 250;
+/// Walks that a topology may spoil before the keys are given up on.
+const WALKS: u32 = 5;
 
 /// One answer of SCAN.
 pub(super) struct Page {
     /// Where the next page begins; 0 after the last.
-    pub(super) cursor: u64,
+    cursor: u64,
     /// Keys that match the glob; SCAN may give some of them again.
-    pub(super) keys: Vec<Vec<u8>>,
+    keys: Vec<Vec<u8>>,
+    /// How often the walk had begun anew by then.
+    beginnings: u32,
+}
+
+/// Where a walk is on one master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) node: Node,
+    /// The run of the server that the cursor belongs to, where the user may ask for it.
+    pub(super) run_id: Option<String>,
+    /// Every key before it was worked on; 0 at the beginning, and again at the end.
+    pub(super) cursor: u64,
+    pub(super) ended: bool,
+    /// How often the walk began anew here.
+    beginnings: u32,
+    /// The state of the connections that the run id was asked on.
+    generation: u64,
+}
+
+/// What is done with the keys of a page.
+pub(super) type Work<'w> =
+    dyn Fn(Vec<Vec<u8>>) -> BoxFuture<'w, Result<(), StoreError>> + Send + Sync + 'w;
+/// What is done when all pages up to a place were worked on.
+pub(super) type Reached<'w> = dyn Fn() -> BoxFuture<'w, Result<(), StoreError>> + Send + Sync + 'w;
+
+/// One walk over all keys.
+pub(super) struct Walk {
+    glob: Vec<u8>,
+    positions: Mutex<BTreeMap<Node, Position>>,
+    /// Whether a master came, went or began anew, so that keys may have been missed.
+    disturbed: AtomicBool,
+    /// How long an answer takes from a server that has nothing to do.
+    pub(super) way: Duration,
+}
+
+impl Walk {
+    /// Where the walk is on every master.
+    pub(super) fn positions(&self) -> Vec<Position> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Whether keys may have been missed.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.disturbed.load(Ordering::SeqCst)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Node, Position>> {
+        self.positions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl RedisStore {
-    /// The page that begins at a cursor.
-    pub(super) async fn page(
+    /// Gets ready to walk over all keys that match a glob. `cursors` are those of an earlier walk, by the
+    /// run of the server that gave them.
+    pub(super) async fn walk(
         &self,
         session: Session<'_>,
+        glob: Vec<u8>,
+        cursors: &BTreeMap<String, u64>,
+    ) -> Result<Walk, StoreError> {
+        let generation = self.link.generation();
+        let mut positions = BTreeMap::new();
+        let mut way = Duration::MAX;
+        for node in session.masters().await? {
+            let here = session.on(&node);
+            let run_id = self.run_id(here).await?;
+            let cursor = run_id.as_ref().and_then(|run_id| cursors.get(run_id));
+            let position = Position {
+                node: node.clone(),
+                cursor: cursor.copied().unwrap_or_default(),
+                run_id,
+                ended: false,
+                beginnings: 0,
+                generation,
+            };
+            for _ in 0..3 {
+                let sent = Instant::now();
+                here.query::<Value>("asking for an answer", &redis::cmd("PING"))
+                    .await?;
+                way = way.min(sent.elapsed());
+            }
+            positions.insert(node, position);
+        }
+        Ok(Walk {
+            glob,
+            positions: Mutex::new(positions),
+            disturbed: AtomicBool::new(false),
+            way,
+        })
+    }
+
+    /// Walks over all masters, side by side.
+    pub(super) async fn go(
+        &self,
+        session: Session<'_>,
+        walk: &Walk,
+        work: &Work<'_>,
+        reached: &Reached<'_>,
+    ) -> Result<(), StoreError> {
+        let before = self.link.known_topology().await;
+        let positions = walk.positions();
+        let mut masters: Vec<BoxFuture<'_, Result<(), StoreError>>> = Vec::new();
+        for position in &positions {
+            masters.push(Box::pin(
+                self.go_one(session, walk, position, work, reached),
+            ));
+        }
+        try_join_all(masters).await?;
+        if self.link.is_cluster() {
+            // Slots may have moved without a single one of our requests being redirected.
+            self.link.forget_topology().await;
+            session.masters().await?;
+            if self.link.known_topology().await != before {
+                walk.disturbed.store(true, Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks over all keys, again where the topology changed meanwhile. `reset` forgets what was counted.
+    pub(super) async fn go_undisturbed(
+        &self,
+        session: Session<'_>,
+        glob: Vec<u8>,
+        work: &Work<'_>,
+        reset: &(dyn Fn() + Send + Sync),
+    ) -> Result<(), StoreError> {
+        for _ in 0..WALKS {
+            let walk = self.walk(session, glob.clone(), &BTreeMap::new()).await?;
+            self.go(session, &walk, work, &|| Box::pin(async { Ok(()) }))
+                .await?;
+            if !walk.is_disturbed() {
+                return Ok(());
+            }
+            reset();
+        }
+        Err(session.error(StoreErrorKind::NotReady {
+            reason: "the servers changed each time that all keys were read".to_owned(),
+        }))
+    }
+
+    async fn go_one(
+        &self,
+        session: Session<'_>,
+        walk: &Walk,
+        position: &Position,
+        work: &Work<'_>,
+        reached: &Reached<'_>,
+    ) -> Result<(), StoreError> {
+        let node = &position.node;
+        let most = pace::under_way(walk.way);
+        let mut cursor = Some(position.cursor);
+        let mut under_way: FuturesOrdered<BoxFuture<'_, Result<(u64, u32), StoreError>>> =
+            FuturesOrdered::new();
+        loop {
+            // The next page is asked for while those before it are worked on.
+            let next = match cursor {
+                Some(cursor) if under_way.len() < most => {
+                    let page = self.next_page(session, walk, node, cursor);
+                    let mut page = pin!(page);
+                    loop {
+                        if under_way.is_empty() {
+                            break Some(page.await?);
+                        }
+                        match select(page.as_mut(), under_way.next()).await {
+                            Either::Left((page, _)) => break Some(page?),
+                            Either::Right((Some(worked), _)) => {
+                                self.mark(walk, node, worked?);
+                                reached().await?;
+                            }
+                            Either::Right((None, _)) => {}
+                        }
+                    }
+                }
+                _ => None,
+            };
+            match next {
+                Some(Some(page)) => {
+                    cursor = (page.cursor != 0).then_some(page.cursor);
+                    let place = (page.cursor, page.beginnings);
+                    let work = work(page.keys);
+                    under_way.push_back(Box::pin(async move { work.await.map(|()| place) }));
+                }
+                Some(None) => cursor = None,
+                None => match under_way.next().await {
+                    Some(worked) => {
+                        self.mark(walk, node, worked?);
+                        reached().await?;
+                    }
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Says that all pages up to a cursor were worked on. One from before the walk began anew says nothing
+    /// of where it is now.
+    fn mark(&self, walk: &Walk, node: &Node, (cursor, beginnings): (u64, u32)) {
+        if let Some(position) = walk.lock().get_mut(node)
+            && position.beginnings == beginnings
+        {
+            position.cursor = cursor;
+            position.ended = cursor == 0;
+        }
+    }
+
+    async fn next_page(
+        &self,
+        session: Session<'_>,
+        walk: &Walk,
+        node: &Node,
         cursor: u64,
-        glob: &[u8],
-    ) -> Result<Page, StoreError> {
+    ) -> Result<Option<Page>, StoreError> {
+        let (cursor, beginnings) = self.still_valid(session, walk, node, cursor).await;
+        self.page(session, walk, node, cursor, beginnings).await
+    }
+
+    /// The page that begins at a cursor; `None` where the node is no master any more.
+    async fn page(
+        &self,
+        session: Session<'_>,
+        walk: &Walk,
+        node: &Node,
+        cursor: u64,
+        beginnings: u32,
+    ) -> Result<Option<Page>, StoreError> {
         let mut command = redis::cmd("SCAN");
         command
             .arg(cursor)
             .arg("MATCH")
-            .arg(glob)
+            .arg(walk.glob.as_slice())
             .arg("COUNT")
             .arg(COUNT);
-        let (cursor, keys) = session.query("scanning keys", &command).await?;
-        Ok(Page { cursor, keys })
+        match session.on(node).query("scanning keys", &command).await {
+            Ok((cursor, keys)) => Ok(Some(Page {
+                cursor,
+                keys,
+                beginnings,
+            })),
+            Err(error) => {
+                // Its keys are where the slots are now; another walk meets them there.
+                if self.link.is_single() || session.masters().await?.contains(node) {
+                    return Err(error);
+                }
+                walk.disturbed.store(true, Ordering::SeqCst);
+                Ok(None)
+            }
+        }
     }
 
-    /// The page after one, while `work` deals with that one.
-    pub(super) async fn page_after<T>(
+    /// The cursor, or the beginning where it belongs to an earlier run of the server: another run orders its
+    /// keys otherwise, so going on would miss some. With it, how often the walk began anew.
+    async fn still_valid(
         &self,
         session: Session<'_>,
+        walk: &Walk,
+        node: &Node,
         cursor: u64,
-        glob: &[u8],
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<(Option<Page>, T), StoreError> {
-        if cursor == 0 {
-            return Ok((None, work.await?));
+    ) -> (u64, u32) {
+        let generation = self.link.generation();
+        let known = walk.lock().get(node).cloned();
+        let Some(known) = known else {
+            return (cursor, 0);
+        };
+        if generation == known.generation || cursor == 0 {
+            return (cursor, known.beginnings);
         }
-        let (page, done) = tokio::join!(self.page(session, cursor, glob), work);
-        let done = done?;
-        Ok((Some(page?), done))
+        let Ok(run_id) = self.run_id(session.on(node)).await else {
+            // Why it does not answer is found out by asking for the page.
+            return (cursor, known.beginnings);
+        };
+        let same = run_id.is_some() && run_id == known.run_id;
+        let mut positions = walk.lock();
+        if let Some(position) = positions.get_mut(node) {
+            position.generation = generation;
+            if !same {
+                position.run_id = run_id;
+                position.cursor = 0;
+                position.beginnings += 1;
+                return (0, position.beginnings);
+            }
+        }
+        (cursor, known.beginnings)
     }
 }

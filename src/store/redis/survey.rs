@@ -1,20 +1,23 @@
 //! Which key is whose: every key of a page classified exactly, before and while anything is written.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
 
 use super::RedisStore;
-use super::link::Session;
+use super::link::{Session, slot};
 use crate::model::id::MigrationId;
-use crate::model::redis::declaration::{Class, Declaration};
+use crate::model::redis::declaration::{self, Class, Declaration};
 use crate::model::redis::findings::Findings;
-use crate::model::redis::op::{Item, Sort};
+use crate::model::redis::op::{Item, Op, Sort};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Keys that are kept as a sample of a copying step's sources.
 const SAMPLE: usize = 64;
 
 /// What was counted over all keys.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Survey {
     /// Keys in scope, the tool's own not counted.
     pub(super) in_scope: u64,
@@ -28,7 +31,7 @@ pub(super) struct Survey {
     samples: BTreeMap<usize, Sample>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sample {
     keys: Vec<Vec<u8>>,
     every: u64,
@@ -105,12 +108,23 @@ impl RedisStore {
                             .add(Sort::BadTarget, key, &format!("onto {target}"));
                         continue;
                     }
+                    if self.crosses(&item) {
+                        survey.findings.add(Sort::OtherSlot, key, "");
+                    }
                     survey.count(step.number, key);
                     items.entry(step.number).or_default().push(item);
                 }
             }
         }
         Ok(items)
+    }
+
+    /// Whether a key would be renamed into another slot, which takes a copy.
+    pub(super) fn crosses(&self, item: &Item<'_>) -> bool {
+        let target = item.target.as_deref().unwrap_or_default();
+        self.link.is_cluster()
+            && matches!(item.step.op, Op::Rename(_))
+            && slot(&item.key) != slot(target)
     }
 
     /// Whether a target is a key that must not be written: a step's own, or the tool's.
@@ -122,29 +136,29 @@ impl RedisStore {
             )
     }
 
-    /// Classifies every key, and reads none.
+    /// Classifies every key for each of some migrations, and reads none.
     pub(super) async fn survey(
         &self,
         session: Session<'_>,
-        declaration: &Declaration,
-    ) -> Result<Survey, StoreError> {
-        let mut survey = Survey::default();
-        if declaration.scope.is_empty() {
-            return Ok(survey);
-        }
-        let glob = declaration.scan_glob();
-        let mut page = self.page(session, 0, &glob).await?;
-        loop {
-            let sorted = async {
-                self.sort(session, declaration, &page.keys, &mut survey)
-                    .map(drop)
+        declarations: &[&Declaration],
+    ) -> Result<Vec<Survey>, StoreError> {
+        let fresh = || -> Vec<Survey> { declarations.iter().map(|_| Survey::default()).collect() };
+        let surveys = Mutex::new(fresh());
+        let lock = || surveys.lock().unwrap_or_else(PoisonError::into_inner);
+        if declarations.iter().any(|d| !d.scope.is_empty()) {
+            let glob = declaration::scan_glob(declarations.iter().flat_map(|d| &d.scope));
+            let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
+                let sorted = declarations.iter().zip(lock().iter_mut()).try_for_each(
+                    |(declaration, survey)| {
+                        self.sort(session, declaration, &keys, survey).map(drop)
+                    },
+                );
+                Box::pin(async { sorted })
             };
-            let (next, ()) = self.page_after(session, page.cursor, &glob, sorted).await?;
-            match next {
-                Some(next) => page = next,
-                None => return Ok(survey),
-            }
+            self.go_undisturbed(session, glob, &work, &|| *lock() = fresh())
+                .await?;
         }
+        Ok(surveys.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -1,24 +1,22 @@
 //! Whether a migration is in place: every key, by the same decision as apply, with reading commands alone.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-use redis::{Pipeline, Value};
+use futures_util::future::BoxFuture;
 
 use super::RedisStore;
+use super::compare::Compared;
 use super::link::Session;
-use super::read::parsed;
 use super::survey::Survey;
 use crate::model::event::{Event, Events};
 use crate::model::id::MigrationId;
 use crate::model::redis::declaration::Declaration;
-use crate::model::redis::op::{Decision, Item, KeyType, KeyView, Op, Problem, Work};
+use crate::model::redis::op::{Decision, Item, KeyView, Op, Problem, Work};
 use crate::model::redis::printable::printable;
 use crate::model::verification::{Check, CheckOutcome, SAMPLES, Verification};
 use crate::store::StoreError;
 
-const DOING: &str = "comparing copies";
-/// Elements of a value that are compared in one go; larger values are told apart from equal ones.
-const LARGEST: u64 = 10_000;
 /// Keys between two reports of progress.
 const PROGRESS_EVERY: u64 = 20_000;
 
@@ -68,111 +66,44 @@ impl RedisStore {
         checks: &mut Checks,
     ) -> Result<(), StoreError> {
         let buckets = self.bucket_count(session, id).await?;
-        let total: u64 = session
-            .query("counting keys", &redis::cmd("DBSIZE"))
-            .await?;
-        let glob = declaration.scan_glob();
-        let (mut examined, mut told) = (0, 0);
-        let mut page = self.page(session, 0, &glob).await?;
-        loop {
-            let work = async {
-                let sorted = self.sort(session, declaration, &page.keys, survey)?;
-                for items in sorted.values() {
+        let total = self.key_count(session).await?;
+        let state = Mutex::new((survey, checks, 0_u64, 0_u64));
+        let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
+            let sorted = self.sort(session, declaration, &keys, &mut lock().0);
+            Box::pin(async move {
+                for items in sorted?.values() {
                     let views = self.views(session, id, buckets, items).await?;
+                    let compared = self.compare(session, items, &views).await?;
+                    let checks = &mut lock().1;
                     for (item, view) in items.iter().zip(&views) {
                         checks.judge(item, view);
                     }
-                    self.compare(session, items, &views, checks).await?;
+                    checks.compared(items, compared);
+                }
+                let mut state = lock();
+                state.2 += u64::try_from(keys.len()).unwrap_or_default();
+                if state.2 - state.3 >= PROGRESS_EVERY {
+                    state.3 = state.2;
+                    events.emit(Event::Progress {
+                        id: id.clone(),
+                        done: state.2,
+                        total: total.max(state.2),
+                        changed: 0,
+                        pass: 1,
+                    });
                 }
                 Ok(())
-            };
-            let (next, ()) = self.page_after(session, page.cursor, &glob, work).await?;
-            examined += u64::try_from(page.keys.len()).unwrap_or_default();
-            if examined - told >= PROGRESS_EVERY {
-                told = examined;
-                events.emit(Event::Progress {
-                    id: id.clone(),
-                    done: examined,
-                    total: total.max(examined),
-                    changed: 0,
-                    pass: 1,
-                });
-            }
-            match next {
-                Some(next) => page = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Compares targets with their sources. A difference is no failure: once the application writes the
-    /// new form, targets are newer. It is counted and said, since nothing here can tell newer from damaged.
-    async fn compare(
-        &self,
-        session: Session<'_>,
-        items: &[Item<'_>],
-        views: &[KeyView],
-        checks: &mut Checks,
-    ) -> Result<(), StoreError> {
-        let pairs: Vec<(&Item<'_>, &[u8], KeyType)> = items
-            .iter()
-            .zip(views)
-            .filter(|(_, view)| view.target)
-            .filter_map(|(item, view)| Some((item, item.target.as_deref()?, view.kind?)))
-            .collect();
-        let mut sizes = Pipeline::new();
-        for (item, target, kind) in &pairs {
-            let size = size_command(*kind);
-            sizes.cmd(size).arg(&item.key).cmd(size).arg(*target);
-        }
-        let mut sizes = session.pipeline(DOING, &sizes).await?.into_iter();
-        let mut contents = Pipeline::new();
-        let mut compared = Vec::new();
-        for (item, target, kind) in pairs {
-            let Some(check) = checks.copies.get_mut(&item.step.number) else {
-                continue;
-            };
-            check.examined += 1;
-            let (Some(left), Some(right)) = (sizes.next(), sizes.next()) else {
-                continue;
-            };
-            let left: u64 = parsed(session, left).unwrap_or_default();
-            let right: Option<u64> = parsed(session, right).ok();
-            if right != Some(left) {
-                note(
-                    check,
-                    &item.key,
-                    "its target differs, being newer or damaged",
-                );
-            } else if left > LARGEST && kind != KeyType::String {
-                note(check, &item.key, "too large to compare");
-            } else if !content_command(&mut contents, kind, &item.key, target) {
-                note(check, &item.key, "of a type that is not compared");
-            } else {
-                compared.push((item, kind));
-            }
-        }
-        let mut contents = session.pipeline(DOING, &contents).await?.into_iter();
-        for (item, kind) in compared {
-            let (Some(left), Some(right)) = (contents.next(), contents.next()) else {
-                continue;
-            };
-            let Some(check) = checks.copies.get_mut(&item.step.number) else {
-                continue;
-            };
-            let equal = match (left, right) {
-                (Ok(left), Ok(right)) => canonical(kind, left) == canonical(kind, right),
-                _ => false,
-            };
-            if !equal {
-                note(
-                    check,
-                    &item.key,
-                    "its target differs, being newer or damaged",
-                );
-            }
-        }
-        Ok(())
+            })
+        };
+        let reset = || {
+            let mut state = lock();
+            *state.0 = Survey::default();
+            *state.1 = Checks::new(id, declaration);
+            (state.2, state.3) = (0, 0);
+        };
+        self.go_undisturbed(session, declaration.scan_glob(), &work, &reset)
+            .await
     }
 
     /// The values that apply left as they are, by key and field.
@@ -227,6 +158,27 @@ impl Checks {
             }
         }
         checks
+    }
+
+    /// Enters what comparing copies came to. A difference is no failure: once the application writes the new
+    /// form, targets are newer. It is counted and said, since nothing here can tell newer from damaged.
+    fn compared(&mut self, items: &[Item<'_>], compared: Vec<Compared>) {
+        for (item, compared) in items.iter().zip(compared) {
+            let Some(check) = self.copies.get_mut(&item.step.number) else {
+                continue;
+            };
+            let what = match compared {
+                Compared::NoTarget => continue,
+                Compared::Equal => None,
+                Compared::Different => Some("its target differs, being newer or damaged"),
+                Compared::TooLarge => Some("too large to compare"),
+                Compared::Incomparable => Some("of a type that is not compared"),
+            };
+            check.examined += 1;
+            if let Some(what) = what {
+                note(check, &item.key, what);
+            }
+        }
     }
 
     fn judge(&mut self, item: &Item<'_>, view: &KeyView) {
@@ -343,52 +295,4 @@ fn note(check: &mut Check, key: &[u8], what: &str) {
     if check.findings.len() < SAMPLES {
         check.findings.push(format!("{}: {what}", printable(key)));
     }
-}
-
-fn size_command(kind: KeyType) -> &'static str {
-    match kind {
-        KeyType::String => "STRLEN",
-        KeyType::Hash => "HLEN",
-        KeyType::List => "LLEN",
-        KeyType::Set => "SCARD",
-        KeyType::SortedSet => "ZCARD",
-        KeyType::Stream => "XLEN",
-        KeyType::Other => "EXISTS",
-    }
-}
-
-/// Adds the commands that read both values; false for a type that is not compared.
-fn content_command(pipeline: &mut Pipeline, kind: KeyType, source: &[u8], target: &[u8]) -> bool {
-    for key in [source, target] {
-        match kind {
-            KeyType::String => pipeline.cmd("GET").arg(key),
-            KeyType::Hash => pipeline.cmd("HGETALL").arg(key),
-            KeyType::List => pipeline.cmd("LRANGE").arg(key).arg(0).arg(-1),
-            KeyType::Set => pipeline.cmd("SMEMBERS").arg(key),
-            KeyType::SortedSet => pipeline
-                .cmd("ZRANGE")
-                .arg(key)
-                .arg(0)
-                .arg(-1)
-                .arg("WITHSCORES"),
-            KeyType::Stream | KeyType::Other => return false,
-        };
-    }
-    true
-}
-
-/// A value's elements in an order that does not depend on its encoding.
-fn canonical(kind: KeyType, value: Value) -> Option<Vec<Vec<Vec<u8>>>> {
-    let flat: Vec<Vec<u8>> = match value {
-        Value::BulkString(bytes) => vec![bytes],
-        value => redis::from_redis_value(value).ok()?,
-    };
-    let mut elements: Vec<Vec<Vec<u8>>> = match kind {
-        KeyType::Hash => flat.chunks(2).map(<[Vec<u8>]>::to_vec).collect(),
-        _ => flat.into_iter().map(|element| vec![element]).collect(),
-    };
-    if matches!(kind, KeyType::Hash | KeyType::Set) {
-        elements.sort();
-    }
-    Some(elements)
 }

@@ -44,6 +44,14 @@ fn postgres_addresses_show_everything_but_the_password() {
             "hostaddr=10.0.0.1 options='x://y' password=pw",
             "postgres at 10.0.0.1:5432",
         ),
+        (
+            "postgres://db:6000/d?hostaddr=10.0.0.1",
+            "postgres at db:6000, database d",
+        ),
+        (
+            "host=db hostaddr=10.0.0.1 dbname=d",
+            "postgres at db:5432, database d",
+        ),
     ] {
         let endpoint = postgres(text).unwrap_or_else(|e| panic!("{text}: {e}"));
         assert_eq!(endpoint.address.to_string(), shown, "{text}");

@@ -5,7 +5,7 @@ mod error;
 mod parse;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::{DeclarationError, DeclarationProblem};
 pub(in crate::model::redis) use steps::StepTable;
@@ -175,16 +175,18 @@ impl Declaration {
 
     /// The one glob that every key in scope matches: what SCAN is asked for.
     pub fn scan_glob(&self) -> Vec<u8> {
-        match self.scope.as_slice() {
-            [one] => one.glob(),
-            several => common_glob(several),
-        }
+        scan_glob(&self.scope)
     }
 }
 
-/// The literal beginning that all patterns share, and anything after it.
-fn common_glob(patterns: &[Pattern]) -> Vec<u8> {
-    let globs: Vec<Vec<u8>> = patterns.iter().map(Pattern::glob).collect();
+/// The narrowest glob that every key of some patterns matches: that of a single one, or the literal
+/// beginning that all share, and anything after it.
+pub fn scan_glob<'p>(patterns: impl IntoIterator<Item = &'p Pattern>) -> Vec<u8> {
+    let globs: BTreeSet<Vec<u8>> = patterns.into_iter().map(Pattern::glob).collect();
+    let globs: Vec<Vec<u8>> = globs.into_iter().collect();
+    if let [one] = globs.as_slice() {
+        return one.clone();
+    }
     let Some(first) = globs.first() else {
         return b"*".to_vec();
     };

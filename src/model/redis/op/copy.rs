@@ -59,6 +59,15 @@ impl OnConflict {
         ("replace", Self::Replace),
         ("fail", Self::Fail),
     ];
+
+    /// The word that a declaration uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Replace => "replace",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 impl Declared for Copy {

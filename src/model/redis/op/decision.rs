@@ -166,12 +166,16 @@ pub enum Sort {
     OneWay,
     /// A value fits neither form.
     Unreadable,
+    /// Larger than can be copied.
+    TooLarge,
     /// A conversion that its reverse does not undo.
     Lossy,
     /// Fields with different times to live, of which one field is to be made.
     FieldTimes,
     /// A script of the author's that did not do what it says.
     Script,
+    /// A renaming into another slot of a cluster.
+    OtherSlot,
 }
 
 impl Problem {
@@ -270,8 +274,12 @@ impl Sort {
                 format!("{keys} {have} a new name from which the old one does not follow")
             }
             Self::Unreadable => format!("{keys} {have} a value in neither form"),
+            Self::TooLarge => format!("{keys} {are} too large to be copied"),
             Self::Lossy => format!(
                 "{keys} {have} a value that the way back would not restore, which needs --allow-lossy"
+            ),
+            Self::OtherSlot => format!(
+                "{keys} {have} a new name in another slot of the cluster, where `copy` can go and `rename` cannot"
             ),
             Self::FieldTimes => format!(
                 "{keys} {have} fields with different times to live, which one field cannot keep"

@@ -51,6 +51,10 @@ impl<'d> Item<'d> {
         let Some(found) = view.kind else {
             return Decision::Gone;
         };
+        // What was dealt with once is not judged again: by now it may be the application's own business.
+        if view.recorded.is_some() {
+            return Decision::Done;
+        }
         match operation.key_type() {
             Some(expected) if found != expected => {
                 Decision::Refused(Problem::WrongType { expected, found })

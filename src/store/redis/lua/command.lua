@@ -1,6 +1,6 @@
--- KEYS: 4 where it is remembered that it ran. ARGV: 3 for how many ms, 4... a command.
--- A repeated request whose first answer was lost does not run it again.
-if not redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[3]) then return false end
+-- KEYS: first where it is remembered that it ran, then the command's own. ARGV: 3 for how many ms, 4... a
+-- command. A repeated request whose first answer was lost does not run it again.
+if not redis.call('SET', KEYS[FIRST], '1', 'NX', 'PX', ARGV[3]) then return false end
 local answer = redis.pcall(unpack(ARGV, 4))
-if type(answer) == 'table' and answer.err then redis.call('DEL', KEYS[4]) end
+if type(answer) == 'table' and answer.err then redis.call('DEL', KEYS[FIRST]) end
 return answer

@@ -1,6 +1,6 @@
--- KEYS: 4... keys. ARGV: 3 type or nothing.
+-- KEYS: keys. ARGV: 3 type or nothing.
 local answers = {}
-for k = 4, #KEYS do
+for k = FIRST, #KEYS do
   local kind = redis.call('TYPE', KEYS[k]).ok
   local answer = 'gone'
   if kind ~= 'none' then

@@ -1,5 +1,5 @@
--- KEYS: 4... keys of the tool's own.
-for i = 4, #KEYS do
+-- KEYS: keys of the tool's own.
+for i = FIRST, #KEYS do
   redis.call('UNLINK', KEYS[i])
 end
 return 1

@@ -1,13 +1,6 @@
 -- Whether two keys hold the same, element by element. DUMP is no proof of a difference: it shows the
 -- encoding too. Values too large to compare at once, and other types, count as different.
 local LARGEST = 10000
-local SIZE = {string = 'STRLEN', hash = 'HLEN', list = 'LLEN', set = 'SCARD', zset = 'ZCARD'}
-local function flat(kind, key)
-  if kind == 'hash' then return redis.call('HGETALL', key) end
-  if kind == 'list' then return redis.call('LRANGE', key, 0, -1) end
-  if kind == 'set' then return redis.call('SMEMBERS', key) end
-  return redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-end
 local function equal(a, b)
   local kind = redis.call('TYPE', a).ok
   if not SIZE[kind] or redis.call('TYPE', b).ok ~= kind then return false end

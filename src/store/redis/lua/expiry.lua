@@ -1,6 +1,6 @@
--- KEYS: 4... keys. ARGV: 3 ms to live, or nothing to live for ever.
+-- KEYS: keys. ARGV: 3 ms to live, or nothing to live for ever.
 local answers = {}
-for k = 4, #KEYS do
+for k = FIRST, #KEYS do
   local left = redis.call('PTTL', KEYS[k])
   local answer = 'done'
   if left == -2 then

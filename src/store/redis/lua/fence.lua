@@ -7,3 +7,4 @@ end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or not ours(KEYS[2]) or not ours(KEYS[3]) then
   return redis.error_reply('LEASELOST the lease is not held any more')
 end
+local FIRST = 4

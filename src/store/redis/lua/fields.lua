@@ -1,6 +1,6 @@
--- KEYS: 4... keys. ARGV: 4 the field, 5 its new name, or nothing to remove it.
+-- KEYS: keys. ARGV: 4 the field, 5 its new name, or nothing to remove it.
 local answers = {}
-for k = 4, #KEYS do
+for k = FIRST, #KEYS do
   local kind = redis.call('TYPE', KEYS[k]).ok
   local answer = 'done'
   if kind == 'none' then
@@ -15,7 +15,7 @@ for k = 4, #KEYS do
     elseif value and redis.call('HEXISTS', KEYS[k], ARGV[5]) == 1 then
       answer = 'refused'
     elseif value then
-      set(KEYS[k], ARGV[5], value, ARGV[4])
+      put(KEYS[k], {ARGV[5], value}, ARGV[4])
       redis.call('HDEL', KEYS[k], ARGV[4])
       answer = 'written'
     end

@@ -1,6 +1,6 @@
--- KEYS: 4... each key and its new name. ARGV: 3 type or nothing.
+-- KEYS: each key and its new name. ARGV: 3 type or nothing.
 local answers = {}
-for k = 4, #KEYS, 2 do
+for k = FIRST, #KEYS, 2 do
   local kind = redis.call('TYPE', KEYS[k]).ok
   local answer = 'refused'
   if kind == 'none' then

@@ -1,10 +1,10 @@
--- KEYS: 4... keys. ARGV: 3 type or nothing, 4 the check, 5 which text (script, undo or cleanup), 6 that text,
+-- KEYS: keys. ARGV: 3 type or nothing, 4 the check, 5 which text (script, undo or cleanup), 6 that text,
 -- 7 number of arguments of a key, 8... the arguments.
 -- The text gets the keys that are there, of the right type and for which the check asks for work; to undo or
 -- clean up, those for which it asks for none. Then the check is asked again.
 local size = tonumber(ARGV[7])
 local answers, seen, there = {}, {}, batch(size)
-for k = 4, #KEYS do
+for k = FIRST, #KEYS do
   local kind = redis.call('TYPE', KEYS[k]).ok
   local answer = 'done'
   if kind == 'none' then
@@ -13,7 +13,7 @@ for k = 4, #KEYS do
     answer = 'refused'
   elseif not seen[KEYS[k]] then
     seen[KEYS[k]] = true
-    add(there, KEYS[k], k - 3, 7 + (k - 4) * size)
+    add(there, KEYS[k], k - FIRST + 1, 7 + (k - FIRST) * size)
   end
   answers[#answers + 1] = answer
 end

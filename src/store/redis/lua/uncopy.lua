@@ -1,6 +1,6 @@
--- KEYS: 4... source, target and bucket of each key. Deletes a target that equals its source.
+-- KEYS: source, target and bucket of each key. Deletes a target that equals its source.
 local answers = {}
-for k = 4, #KEYS, 3 do
+for k = FIRST, #KEYS, 3 do
   local answer = 'kept'
   if redis.call('EXISTS', KEYS[k + 1]) == 0 then
     answer = 'done'

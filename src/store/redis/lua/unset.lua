@@ -1,9 +1,9 @@
--- KEYS: 4... keys. ARGV: 5 number of fields, 6... the fields, then each key's values.
+-- KEYS: keys. ARGV: 5 number of fields, 6... the fields, then each key's values.
 -- Removes fields that hold what was set. The last field of a hash stays: without it the key would go.
 local fields = tonumber(ARGV[5])
 local at = 6 + fields
 local answers = {}
-for k = 4, #KEYS do
+for k = FIRST, #KEYS do
   local answer = 'done'
   if redis.call('TYPE', KEYS[k]).ok == 'hash' then
     for f = 0, fields - 1 do

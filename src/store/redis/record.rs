@@ -1,21 +1,23 @@
 //! The record of which sources were copied: made when a step first runs, dropped when nothing needs it.
 
+use std::collections::BTreeMap;
+
 use super::RedisStore;
 use super::deed::Direction;
 use super::keys::SOURCES_PER_BUCKET;
-use super::link::Session;
+use super::link::{SLOTS, Session, slot};
 use super::scripts::{self, Call};
 use super::survey::Survey;
 use crate::model::plan::Step;
 use crate::model::redis::declaration::Declaration;
-use crate::store::{Run, StoreError};
+use crate::store::{Lease, Run, StoreError};
 
 /// Keys of the tool's own that are removed in one call.
-const DROP_BATCH: u64 = 200;
+const DROP_BATCH: usize = 200;
 
 impl RedisStore {
     /// The buckets that record which sources were copied; their number is fixed when the step first runs.
-    pub(super) async fn buckets(
+    pub(super) async fn prepare_buckets(
         &self,
         session: Session<'_>,
         step: &Step,
@@ -28,9 +30,14 @@ impl RedisStore {
             return self.bucket_count(session, &step.id).await;
         }
         let sources: u64 = survey.by_step.values().sum();
+        let places = if self.link.is_cluster() {
+            u64::from(SLOTS)
+        } else {
+            1
+        };
         let answer = Call::fenced(&scripts::BUCKETS, &self.keys, run.lease)
             .key(self.keys.copied(&step.id))
-            .arg((sources / SOURCES_PER_BUCKET + 1).to_string())
+            .arg((sources / places / SOURCES_PER_BUCKET + 1).to_string())
             .run(session, "preparing the record of copies")
             .await?;
         redis::from_redis_value(answer)
@@ -51,21 +58,36 @@ impl RedisStore {
             .bucket_count(session, &step.id)
             .await?
             .unwrap_or_default();
-        let mut from = 0;
-        while from < buckets {
-            let to = (from + DROP_BATCH).min(buckets);
-            let call = Call::fenced(&scripts::DROP, &self.keys, run.lease);
-            (from..to)
-                .fold(call, |call, n| call.key(self.keys.bucket(&step.id, n)))
-                .run(session, doing)
-                .await?;
-            from = to;
+        let names = self.keys.buckets(&step.id, buckets);
+        for names in names.chunks(DROP_BATCH) {
+            self.drop_own(session, run.lease, names, doing).await?;
         }
-        let mut call =
-            Call::fenced(&scripts::DROP, &self.keys, run.lease).key(self.keys.copied(&step.id));
+        let mut names = vec![self.keys.copied(&step.id)];
         if direction == Direction::Back {
-            call = call.key(self.keys.exceptions(&step.id));
+            names.push(self.keys.exceptions(&step.id));
         }
-        call.run(session, doing).await.map(drop)
+        self.drop_own(session, run.lease, &names, doing).await
+    }
+
+    /// Removes keys of our own: in one call, or on a cluster in one for each slot.
+    async fn drop_own(
+        &self,
+        session: Session<'_>,
+        lease: &Lease,
+        names: &[String],
+        doing: &str,
+    ) -> Result<(), StoreError> {
+        let mut by_slot: BTreeMap<Option<u16>, Call> = BTreeMap::new();
+        for name in names {
+            let slot = self.link.is_cluster().then(|| slot(name.as_bytes()));
+            let call = by_slot
+                .remove(&slot)
+                .unwrap_or_else(|| Call::on_keys(&scripts::DROP, &self.keys, lease, slot));
+            by_slot.insert(slot, call.key(name.as_str()));
+        }
+        let calls: Vec<Call> = by_slot.into_values().collect();
+        self.run_calls(session, lease, &calls, doing)
+            .await
+            .map(drop)
     }
 }

@@ -1,0 +1,191 @@
+//! Whether copies equal their sources, element by element.
+
+use redis::{Pipeline, Value};
+
+use super::RedisStore;
+use super::link::Session;
+use super::read::parsed;
+use super::scripts::{self, Call};
+use crate::model::redis::op::{Item, KeyType, KeyView};
+use crate::store::StoreError;
+
+const DOING: &str = "comparing copies";
+/// Elements of a value that are compared in one go.
+const LARGEST: u64 = 10_000;
+
+/// What comparing a copy with its source came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compared {
+    NoTarget,
+    Equal,
+    Different,
+    /// Larger than is compared.
+    TooLarge,
+    /// Of a type that is not compared.
+    Incomparable,
+}
+
+/// Two keys that hold the same, as DUMP gave each: what tells later whether either has changed since.
+pub(super) struct Pair {
+    pub(super) source: Vec<u8>,
+    pub(super) target: Vec<u8>,
+}
+
+impl RedisStore {
+    /// Compares targets with their sources, with reading commands alone.
+    pub(super) async fn compare(
+        &self,
+        session: Session<'_>,
+        items: &[Item<'_>],
+        views: &[KeyView],
+    ) -> Result<Vec<Compared>, StoreError> {
+        let mut compared = vec![Compared::NoTarget; items.len()];
+        let pairs: Vec<(usize, &[u8], &[u8], KeyType)> = items
+            .iter()
+            .zip(views)
+            .enumerate()
+            .filter(|(_, (_, view))| view.target)
+            .filter_map(|(place, (item, view))| {
+                Some((
+                    place,
+                    item.key.as_slice(),
+                    item.target.as_deref()?,
+                    view.kind?,
+                ))
+            })
+            .collect();
+        let mut sizes = Pipeline::new();
+        for (_, source, target, kind) in &pairs {
+            let size = size_command(*kind);
+            sizes.cmd(size).arg(*source).cmd(size).arg(*target);
+        }
+        let mut sizes = session.pipeline(DOING, &sizes).await?.into_iter();
+        let mut contents = Pipeline::new();
+        let mut read = Vec::new();
+        for (place, source, target, kind) in pairs {
+            let (Some(left), Some(right)) = (sizes.next(), sizes.next()) else {
+                continue;
+            };
+            let left: u64 = parsed(session, left).unwrap_or_default();
+            let right: Option<u64> = parsed(session, right).ok();
+            let outcome = if right != Some(left) {
+                Compared::Different
+            } else if left > LARGEST && kind != KeyType::String {
+                Compared::TooLarge
+            } else if content_command(&mut contents, kind, source, target) {
+                read.push((place, kind));
+                continue;
+            } else {
+                Compared::Incomparable
+            };
+            if let Some(known) = compared.get_mut(place) {
+                *known = outcome;
+            }
+        }
+        let mut contents = session.pipeline(DOING, &contents).await?.into_iter();
+        for (place, kind) in read {
+            let equal = match (contents.next(), contents.next()) {
+                (Some(Ok(left)), Some(Ok(right))) => {
+                    canonical(kind, left) == canonical(kind, right)
+                }
+                _ => false,
+            };
+            if let Some(known) = compared.get_mut(place) {
+                *known = if equal {
+                    Compared::Equal
+                } else {
+                    Compared::Different
+                };
+            }
+        }
+        Ok(compared)
+    }
+
+    /// Those of some copies that equal their source, each key read in one atomic unit. Too large a value
+    /// counts as different.
+    pub(super) async fn equal(
+        &self,
+        session: Session<'_>,
+        items: &[Item<'_>],
+        views: &[KeyView],
+    ) -> Result<Vec<Option<Pair>>, StoreError> {
+        let mut calls = Vec::new();
+        let mut places = Vec::new();
+        for (place, (item, view)) in items.iter().zip(views).enumerate() {
+            if let (true, Some(_), Some(target)) = (view.target, view.kind, &item.target) {
+                for key in [&item.key, target] {
+                    calls.push(Call::new(&scripts::CONTENTS).key(key.as_slice()));
+                }
+                places.push(place);
+            }
+        }
+        let mut answers = Call::run_all(&calls, session, DOING).await?.into_iter();
+        let mut pairs: Vec<Option<Pair>> = items.iter().map(|_| None).collect();
+        for place in places {
+            let mut next = || -> Result<(String, Vec<u8>, Value), StoreError> {
+                parsed(session, answers.next().unwrap_or(Ok(Value::Nil)))
+            };
+            let (left, right) = (next()?, next()?);
+            let kind = KeyType::from_reply(&left.0).unwrap_or(KeyType::Other);
+            let same = left.0 == right.0
+                && !left.1.is_empty()
+                && !right.1.is_empty()
+                && canonical(kind, left.2) == canonical(kind, right.2);
+            if let (true, Some(pair)) = (same, pairs.get_mut(place)) {
+                *pair = Some(Pair {
+                    source: left.1,
+                    target: right.1,
+                });
+            }
+        }
+        Ok(pairs)
+    }
+}
+
+fn size_command(kind: KeyType) -> &'static str {
+    match kind {
+        KeyType::String => "STRLEN",
+        KeyType::Hash => "HLEN",
+        KeyType::List => "LLEN",
+        KeyType::Set => "SCARD",
+        KeyType::SortedSet => "ZCARD",
+        KeyType::Stream => "XLEN",
+        KeyType::Other => "EXISTS",
+    }
+}
+
+/// Adds the commands that read both values; false for a type that is not compared.
+fn content_command(pipeline: &mut Pipeline, kind: KeyType, source: &[u8], target: &[u8]) -> bool {
+    for key in [source, target] {
+        match kind {
+            KeyType::String => pipeline.cmd("GET").arg(key),
+            KeyType::Hash => pipeline.cmd("HGETALL").arg(key),
+            KeyType::List => pipeline.cmd("LRANGE").arg(key).arg(0).arg(-1),
+            KeyType::Set => pipeline.cmd("SMEMBERS").arg(key),
+            KeyType::SortedSet => pipeline
+                .cmd("ZRANGE")
+                .arg(key)
+                .arg(0)
+                .arg(-1)
+                .arg("WITHSCORES"),
+            KeyType::Stream | KeyType::Other => return false,
+        };
+    }
+    true
+}
+
+/// A value's elements in an order that does not depend on its encoding.
+fn canonical(kind: KeyType, value: Value) -> Option<Vec<Vec<Vec<u8>>>> {
+    let flat: Vec<Vec<u8>> = match value {
+        Value::BulkString(bytes) => vec![bytes],
+        value => redis::from_redis_value(value).ok()?,
+    };
+    let mut elements: Vec<Vec<Vec<u8>>> = match kind {
+        KeyType::Hash => flat.chunks(2).map(<[Vec<u8>]>::to_vec).collect(),
+        _ => flat.into_iter().map(|element| vec![element]).collect(),
+    };
+    if matches!(kind, KeyType::Hash | KeyType::Set) {
+        elements.sort();
+    }
+    Some(elements)
+}

@@ -2,9 +2,15 @@
 //! applied, applied again, verified, damaged, verified, reverted. A row is an operation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/keyspace.rs"]
+mod keyspace;
 mod support;
 
 use std::collections::BTreeMap;
+
+use cluster::RedisCluster;
 
 use outpost::sandbox::RedisServer;
 use support::project::{Ended, Project};
@@ -870,15 +876,67 @@ fn c09_a_check_is_asked_with_rights_to_read_and_that_to_run_reading_scripts() {
     assert_eq!(plan["steps"][0]["keys"]["done"], 1);
 }
 
+#[test]
+fn on_a_cluster_scripts_json_and_renamings_work_on_the_keys_of_one_slot_at_a_time() {
+    let cluster = RedisCluster::start();
+    let keys = || (0..300).map(|n| format!("a:{{{n}}}"));
+    cluster.load(keys().map(|key| {
+        ["HSET", &key, "p", r#"{"name":"n"}"#, "v", "1"]
+            .map(str::to_owned)
+            .to_vec()
+    }));
+    let split = "scope = \"a:<x..>\"\n[[step]]\nconvert = \"p\"\nin = \"a:<x..>\"\nfrom_format = \"json\"\nto_format = { fields = { name = \"string\" } }\n";
+    let bump = format!(
+        "scope = \"a:<x..>\"\n[[step]]{}",
+        SCRIPT.replace("a:<x>", "a:{<x>}")
+    );
+    let rename = "scope = \"a:<x..>\"\n[[step]]\nrename = \"a:{<x>}\"\nto = \"b:{<x>}:b\"\n";
+    let held = || -> BTreeMap<String, String> {
+        let keys = cluster.keyspace().into_iter();
+        keys.filter(|(key, _)| key.starts_with("a:") || key.starts_with("b:"))
+            .map(|(key, held)| (key, held.value))
+            .collect()
+    };
+    let before = held();
+    for (text, after) in [
+        (split, r#"{"name": "n", "v": "1"}"#),
+        (&bump, r#""v": "2"}"#),
+        (rename, r#"}", "v": "1"}"#),
+    ] {
+        let project = migrating(Project::empty().redis_cluster(&cluster.urls()), text);
+        let plan = project.migrate("plan --format json").ok().json();
+        assert_eq!(plan["steps"][0]["keys"]["to_do"], 300, "{text}");
+        project.apply();
+        let applied = held();
+        assert_eq!(applied.len(), 300);
+        for (key, value) in &applied {
+            assert!(value.ends_with(after), "{key}: {value}");
+            assert_eq!(key.starts_with("b:"), text == rename, "{key}");
+        }
+        project.migrate("verify").ok();
+        project.migrate("apply --yes --to none").ok();
+        assert_eq!(held(), before, "{text}");
+    }
+    let across = "scope = \"a:<x..>\"\n[[step]]\nrename = \"a:{<x>}\"\nto = \"b:<x>\"\n";
+    migrating(Project::empty().redis_cluster(&cluster.urls()), across)
+        .migrate("plan")
+        .refuses(
+            1,
+            &["300 keys have a new name in another slot of the cluster"],
+        );
+    assert_eq!(held(), before);
+}
+
 /// A project with one migration, and a version `none` without it.
 fn project(redis: &RedisServer, text: &str) -> Project {
-    Project::empty()
-        .redis(redis)
-        .file("schema/redis/0001_it.toml", text)
-        .file(
-            "schema/versions.toml",
-            "[[version]]\nname = \"none\"\nadd = []\n",
-        )
+    migrating(Project::empty().redis(redis), text)
+}
+
+fn migrating(project: Project, text: &str) -> Project {
+    project.file("schema/redis/0001_it.toml", text).file(
+        "schema/versions.toml",
+        "[[version]]\nname = \"none\"\nadd = []\n",
+    )
 }
 
 /// A refused apply: the run says why on both streams.

@@ -635,7 +635,7 @@ fn u28_writes_of_the_application_while_json_is_split_are_neither_lost_nor_undone
         // Any order will do that does not follow SCAN's.
         let n = written.wrapping_mul(2_654_435_761) % KEYS;
         let key = format!("a:{n}");
-        if written % 7 == 0 {
+        if written.is_multiple_of(7) {
             let () = redis::cmd("DEL").arg(&key).query(&mut connection).unwrap();
             expected.insert(n, None);
         } else if expected[&n].is_some() {

@@ -171,7 +171,7 @@ impl Deed<'_> {
     async fn convert(&self, items: &[Item<'_>]) -> Result<(), StoreError> {
         let views = self.store.views(self.session, self.id, None, items).await?;
         // Keys of which the same fields change in the same way go together: their names are said once.
-        let mut work: Vec<(Vec<(usize, char)>, Vec<(Item<'_>, Vec<Change>)>)> = Vec::new();
+        let mut work: Vec<Alike<'_>> = Vec::new();
         let mut excepted = Vec::new();
         for (item, view) in items.iter().zip(&views) {
             let changes = match item.decide(view) {
@@ -378,6 +378,9 @@ impl Tally {
         }
     }
 }
+
+/// The fields that change, each with its sign, and the keys in which they do, with their changes.
+type Alike<'d> = (Vec<(usize, char)>, Vec<(Item<'d>, Vec<Change>)>);
 
 /// What becomes of a field, as the script is told it.
 fn sign(change: &Change) -> char {

@@ -128,7 +128,7 @@ impl RedisStore {
         let state = Mutex::new((survey, outlook));
         let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
         let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
-            let sorted = self.sort(session, declaration, &keys, &mut lock().0);
+            let sorted = self.sort(session, declaration, &keys, lock().0);
             Box::pin(async move {
                 for items in sorted?.values() {
                     let views = self.views(session, &step.id, buckets, items).await?;

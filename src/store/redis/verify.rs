@@ -70,7 +70,7 @@ impl RedisStore {
         let state = Mutex::new((survey, checks, 0_u64, 0_u64));
         let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
         let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
-            let sorted = self.sort(session, declaration, &keys, &mut lock().0);
+            let sorted = self.sort(session, declaration, &keys, lock().0);
             Box::pin(async move {
                 for items in sorted?.values() {
                     let views = self.views(session, id, buckets, items).await?;

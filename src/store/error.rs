@@ -23,7 +23,9 @@ fn context(store: &StoreKind, address: &str, kind: &StoreErrorKind) -> String {
     };
     match kind {
         // These name the migration's own file and line; the server's address adds nothing.
-        StoreErrorKind::Statement(_) | StoreErrorKind::Keys { .. } => String::new(),
+        StoreErrorKind::Statement(_)
+        | StoreErrorKind::Keys { .. }
+        | StoreErrorKind::Script { .. } => String::new(),
         _ => format!("{name} at {address}: "),
     }
 }
@@ -94,6 +96,18 @@ pub enum StoreErrorKind {
         id: MigrationId,
         /// Sentences with counts and printable samples.
         findings: Vec<String>,
+    },
+    /// Lua of a migration's author failed, or did not end.
+    #[error("{id}: step {step} ({operation}): {reason}")]
+    Script {
+        /// The migration.
+        id: MigrationId,
+        /// The step, from 1.
+        step: usize,
+        /// Its line on screens.
+        operation: String,
+        /// Which text, and what it or the server said.
+        reason: String,
     },
     /// A passing conflict outlasted every retry.
     #[error("{id}: gave up after {attempts} tries: {reason}")]
@@ -213,6 +227,7 @@ impl StoreError {
             StoreErrorKind::EarlierTool { .. } => "wait until golang-migrate is done, then plan again".to_owned(),
             StoreErrorKind::Statement(_) => "correct the migration, plan again and apply; nothing of a transaction stays behind".to_owned(),
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
+            StoreErrorKind::Script { .. } => "correct the script, then plan again; keys that it has dealt with are those for which its check asks for no work".to_owned(),
             StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
             StoreErrorKind::NoRoom { evicts: true, .. } => "raise maxmemory, or set another maxmemory-policy for the time of the migration".to_owned(),
             StoreErrorKind::NoRoom { evicts: false, .. } => "raise maxmemory or free some; with --ignore-memory the step begins all the same, and stops where the server refuses".to_owned(),

@@ -487,7 +487,7 @@ impl RedisStore {
             self.forget(session, step, run, direction).await?;
         }
         self.record(session, step, run, &member.started_at).await?;
-        let mut done = member.progress().done.clone();
+        let mut done = member.progress().done;
         done.changed += ran;
         Ok(done)
     }

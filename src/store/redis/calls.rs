@@ -68,6 +68,13 @@ impl Deed<'_> {
                 let (call, digest) = self.pair(call, item);
                 call.arg(digest.field)
             }),
+            (Op::Rename(op), Forward | Back) => {
+                let call = call(&scripts::RENAME).arg(named(op.kind));
+                items.iter().fold(call, |call, item| {
+                    call.key(item.key.as_slice())
+                        .key(item.target.as_deref().unwrap_or_default())
+                })
+            }
             (Op::Set(op), Forward) => self.set(op, on_all(&scripts::SET), items),
             (Op::Set(op), Back) => self.set(op, on_all(&scripts::UNSET), items),
             (Op::RenameField(op), Forward | Back) => on_all(&scripts::FIELDS)

@@ -71,6 +71,10 @@ pub(super) enum Answer {
     Kept,
     /// Too large to be dealt with in one go.
     Large,
+    /// Its fields have different times to live, which one field cannot keep.
+    Uneven,
+    /// A script of the author's did not do what its check asks for.
+    Undone,
 }
 
 impl Answer {
@@ -83,6 +87,8 @@ impl Answer {
             b"refused" => Self::Refused,
             b"kept" => Self::Kept,
             b"large" => Self::Large,
+            b"uneven" => Self::Uneven,
+            b"undone" => Self::Undone,
             _ => return None,
         })
     }
@@ -111,6 +117,8 @@ impl Deed<'_> {
                     return Err(self.session.error(StoreErrorKind::Cancelled));
                 }
             }
+            let sound = self.without_strays(batch);
+            let batch = sound.as_deref().unwrap_or(batch);
             let answers = self.batch(batch).await?;
             for (item, answer) in batch.iter().zip(&answers) {
                 if *answer == Answer::Written {
@@ -120,6 +128,24 @@ impl Deed<'_> {
             rest = after;
         }
         Ok(made)
+    }
+
+    /// The keys that may be dealt with, where there are others, which are findings.
+    fn without_strays<'d>(&self, items: &[Item<'d>]) -> Option<Vec<Item<'d>>> {
+        let astray = |item: &Item<'_>| item.strays().is_some() || self.store.crosses(item);
+        if !items.iter().any(astray) {
+            return None;
+        }
+        let mut tally = self.tally();
+        for item in items {
+            if let Some(problem) = item.strays() {
+                let (sort, why) = (problem.sort(), problem.to_string());
+                tally.findings.add(sort, &item.key, &why);
+            } else if self.store.crosses(item) {
+                tally.findings.add(Sort::OtherSlot, &item.key, "");
+            }
+        }
+        Some(items.iter().filter(|item| !astray(item)).cloned().collect())
     }
 
     async fn batch(&self, items: &[Item<'_>]) -> Result<Vec<Answer>, StoreError> {
@@ -132,6 +158,7 @@ impl Deed<'_> {
                 Ok(Vec::new())
             }
             (Op::Copy(_), _) => self.copies(items).await,
+            (Op::Script(script), _) => self.script(script, items).await,
             _ => {
                 let answers = self.answers(items.len(), self.calls(items)).await?;
                 self.count(items, &answers).await?;
@@ -143,8 +170,8 @@ impl Deed<'_> {
     /// Reads, decides, and changes the fields of a key only where they still hold what was read.
     async fn convert(&self, items: &[Item<'_>]) -> Result<(), StoreError> {
         let views = self.store.views(self.session, self.id, None, items).await?;
-        // Keys of which the same fields change go together: their names are said once.
-        let mut work: Vec<(Vec<usize>, Vec<(Item<'_>, Vec<Change>)>)> = Vec::new();
+        // Keys of which the same fields change in the same way go together: their names are said once.
+        let mut work: Vec<Alike<'_>> = Vec::new();
         let mut excepted = Vec::new();
         for (item, view) in items.iter().zip(&views) {
             let changes = match item.decide(view) {
@@ -177,7 +204,10 @@ impl Deed<'_> {
                 self.tally().findings.add(Sort::Lossy, &item.key, name);
                 continue;
             }
-            let changed: Vec<usize> = changes.iter().map(|change| change.field).collect();
+            let changed: Vec<(usize, char)> = changes
+                .iter()
+                .map(|change| (change.field, sign(change)))
+                .collect();
             match work.iter_mut().find(|(fields, _)| *fields == changed) {
                 Some((_, same)) => same.push((item.clone(), changes)),
                 None => work.push((changed, vec![(item.clone(), changes)])),
@@ -196,7 +226,7 @@ impl Deed<'_> {
     /// The calls that change the same fields of some keys.
     fn conversions(
         &self,
-        fields: &[usize],
+        fields: &[(usize, char)],
         items: &[Item<'_>],
         changes: &[Vec<Change>],
     ) -> Vec<Part> {
@@ -208,8 +238,9 @@ impl Deed<'_> {
             let mut call = self
                 .on_keys(&scripts::CONVERT, slot)
                 .arg(flag(self.field_ttls))
-                .arg(fields.len().to_string());
-            for field in fields {
+                .arg(fields.len().to_string())
+                .arg(fields.iter().map(|(_, sign)| *sign).collect::<String>());
+            for (field, _) in fields {
                 call = call.arg(known.get(*field).copied().unwrap_or_default());
             }
             for place in &places {
@@ -218,10 +249,10 @@ impl Deed<'_> {
                 };
                 call = call.key(item.key.as_slice());
                 for change in changes {
-                    call = call.arg(change.old.as_slice());
+                    call = call.arg(change.old.as_deref().unwrap_or_default());
                 }
                 for change in changes {
-                    call = call.arg(change.new.as_slice());
+                    call = call.arg(change.new.as_deref().unwrap_or_default());
                 }
             }
             Part { call, places }
@@ -266,6 +297,16 @@ impl Deed<'_> {
             .run_calls(self.session, self.run.lease, &calls, DOING)
             .await?;
         self.pace.took(count, sent.elapsed());
+        self.in_order(count, places, values)
+    }
+
+    /// The answers to calls in the order of the batch.
+    pub(super) fn in_order(
+        &self,
+        count: usize,
+        places: Vec<Vec<usize>>,
+        values: Vec<redis::Value>,
+    ) -> Result<Vec<Answer>, StoreError> {
         let mut answers = vec![Answer::Done; count];
         for (places, value) in places.into_iter().zip(values) {
             let words: Vec<Vec<u8>> =
@@ -299,6 +340,12 @@ impl Deed<'_> {
                     Answer::Changed | Answer::Large => tally.contended += 1,
                     Answer::Refused => refused.push(item.clone()),
                     Answer::Kept => tally.keep(&item.key),
+                    Answer::Uneven => tally.findings.add(Sort::FieldTimes, &item.key, ""),
+                    Answer::Undone => tally.findings.add(
+                        Sort::Script,
+                        &item.key,
+                        "the step's check still asks for work",
+                    ),
                     Answer::Done | Answer::Gone => {}
                 }
             }
@@ -329,5 +376,18 @@ impl Tally {
         if self.kept_samples.len() < crate::model::verification::SAMPLES {
             self.kept_samples.push(key.to_vec());
         }
+    }
+}
+
+/// The fields that change, each with its sign, and the keys in which they do, with their changes.
+type Alike<'d> = (Vec<(usize, char)>, Vec<(Item<'d>, Vec<Change>)>);
+
+/// What becomes of a field, as the script is told it.
+fn sign(change: &Change) -> char {
+    match (&change.old, &change.new) {
+        (Some(_), Some(_)) => '=',
+        (Some(_), None) => '-',
+        (None, Some(_)) => '+',
+        (None, None) => '.',
     }
 }

@@ -40,15 +40,16 @@ impl RedisStore {
             Action::Revert { .. } => declaration.reversed(),
             _ => declaration,
         };
+        self.compile(session, &step.id, &declaration).await?;
         if !declaration.scope.is_empty() {
             self.look(session, step, &declaration, &mut survey, &mut outlook)
                 .await?;
         }
         let mut warnings = Vec::new();
+        if matches!(step.action, Action::Revert { .. }) && !outlook.findings.is_empty() {
+            return Err(keys_error(session, &step.id, outlook.findings.sentences()));
+        }
         if outlook.lossy > 0 {
-            if !step.may_lose() {
-                return Err(keys_error(session, &step.id, outlook.findings.sentences()));
-            }
             let message = format!(
                 "{} keys have values that the way back would not restore",
                 outlook.lossy
@@ -127,7 +128,7 @@ impl RedisStore {
         let state = Mutex::new((survey, outlook));
         let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
         let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
-            let sorted = self.sort(session, declaration, &keys, &mut lock().0);
+            let sorted = self.sort(session, declaration, &keys, lock().0);
             Box::pin(async move {
                 for items in sorted?.values() {
                     let views = self.views(session, &step.id, buckets, items).await?;
@@ -189,7 +190,10 @@ impl Outlook {
     ) {
         match action {
             Action::Cleanup => {
-                let left = matches!(item.step.op, Op::Copy(_)) && decision != Decision::Gone;
+                let left = match item.step.op {
+                    Op::Script(_) => item.step.op.has_cleanup() && decision == Decision::Done,
+                    _ => item.step.op.has_cleanup() && decision != Decision::Gone,
+                };
                 *if left {
                     &mut self.to_do
                 } else {
@@ -198,7 +202,9 @@ impl Outlook {
                 return;
             }
             // What a revert takes back is what apply finds done.
-            Action::Revert { .. } if matches!(item.step.op, Op::Copy(_) | Op::Set(_)) => {
+            Action::Revert { .. }
+                if matches!(item.step.op, Op::Copy(_) | Op::Set(_) | Op::Script(_)) =>
+            {
                 let there = match item.step.op {
                     Op::Copy(_) => target,
                     _ => decision == Decision::Done,

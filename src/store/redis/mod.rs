@@ -6,6 +6,7 @@
 
 mod across;
 mod apply;
+mod author;
 mod calls;
 mod command;
 mod compare;

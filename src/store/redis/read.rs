@@ -23,6 +23,9 @@ impl RedisStore {
         let Some(op) = items.first().map(|item| &item.step.op) else {
             return Ok(Vec::new());
         };
+        if let Op::Script(script) = op {
+            return self.script_views(session, id, script, items).await;
+        }
         let fields = op.fields();
         let mut pipeline = Pipeline::new();
         for item in items {

@@ -26,7 +26,7 @@ impl RedisStore {
         direction: Direction,
         survey: &Survey,
     ) -> Result<Option<u64>, StoreError> {
-        if !declaration.has_cleanup() || direction != Direction::Forward {
+        if declaration.copies().next().is_none() || direction != Direction::Forward {
             return self.bucket_count(session, &step.id).await;
         }
         let sources: u64 = survey.by_step.values().sum();

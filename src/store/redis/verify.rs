@@ -70,7 +70,7 @@ impl RedisStore {
         let state = Mutex::new((survey, checks, 0_u64, 0_u64));
         let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
         let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
-            let sorted = self.sort(session, declaration, &keys, &mut lock().0);
+            let sorted = self.sort(session, declaration, &keys, lock().0);
             Box::pin(async move {
                 for items in sorted?.values() {
                     let views = self.views(session, id, buckets, items).await?;
@@ -190,15 +190,17 @@ impl Checks {
         match item.decide(view) {
             Decision::Gone | Decision::Done | Decision::Excepted(_) => {}
             Decision::Refused(problem) => check.fail(match &problem {
-                // A target that is there is what a verification looks for.
-                Problem::Conflict => return,
+                // A copy's target that is there is what a verification looks for.
+                Problem::Conflict if matches!(item.step.op, Op::Copy(_)) => return,
                 Problem::Guard { found: None, .. } => format!("missing: {key}: {problem}"),
                 Problem::WrongType { .. } | Problem::Unreadable { .. } => {
                     format!("unreadable: {key}: {problem}")
                 }
-                Problem::Guard { .. } | Problem::Ambiguous { .. } | Problem::BothFields { .. } => {
-                    format!("wrong: {key}: {problem}")
-                }
+                Problem::Guard { .. }
+                | Problem::Ambiguous { .. }
+                | Problem::Conflict
+                | Problem::OneWay { .. }
+                | Problem::BothFields { .. } => format!("wrong: {key}: {problem}"),
             }),
             Decision::Work(Work::Copy) if view.target => {}
             Decision::Work(Work::Copy) => {
@@ -254,7 +256,11 @@ fn finding(item: &Item<'_>, view: &KeyView, key: &str, work: &Work) -> String {
     let named = |index: usize| printable(fields.get(index).copied().unwrap_or_default().as_bytes());
     match work {
         Work::Convert { changes, .. } => {
-            let old: Vec<String> = changes.iter().map(|change| named(change.field)).collect();
+            let old: Vec<String> = changes
+                .iter()
+                .filter(|change| change.old.is_some() && change.old != change.new)
+                .map(|change| named(change.field))
+                .collect();
             format!("wrong: {key}: {} in the old form", old.join(", "))
         }
         Work::Set => {
@@ -275,7 +281,9 @@ fn finding(item: &Item<'_>, view: &KeyView, key: &str, work: &Work) -> String {
             format!("wrong: {key}: {} is still there", named(0))
         }
         Work::Expiry => format!("wrong: {key}: another time to live than declared"),
+        Work::Rename => format!("wrong: {key}: it still has its old name"),
         Work::Delete => format!("wrong: {key}: it is still there"),
+        Work::Script => format!("wrong: {key}: the step's check asks for work"),
         Work::Copy => format!("missing: {key}: its target"),
     }
 }

@@ -1,6 +1,6 @@
 //! Conversions that do not stand, and values that do not fit.
 
-use super::Format;
+use super::{Format, MemberType};
 use crate::model::nearest::nearest;
 use crate::model::redis::printable::printable;
 
@@ -48,6 +48,9 @@ pub enum ConvertError {
         /// The edit.
         edit: Format,
     },
+    /// A table of fields with something else than JSON on the other side.
+    #[error("{{ fields = {{ … }} }} converts from json and to json alone")]
+    FieldsWithoutJson,
 }
 
 impl ConvertError {
@@ -101,4 +104,33 @@ pub enum Misfit {
         /// The new form.
         to: Format,
     },
+    /// It is no JSON object.
+    #[error("it is no JSON object")]
+    NoObject,
+    /// It is a JSON object without members: no field would be left to say that it was there.
+    #[error("it is a JSON object without members, of which nothing would be left")]
+    NoMember,
+    /// A JSON object with a member that the declaration does not list.
+    #[error("it has a member {}, which is not listed", printable(.name.as_bytes()))]
+    UnlistedMember {
+        /// Its name.
+        name: String,
+    },
+    /// A JSON object with a member twice, of which one would be lost.
+    #[error("it has the member {} twice", printable(.name.as_bytes()))]
+    MemberTwice {
+        /// Its name.
+        name: String,
+    },
+    /// A member, or the field that it would become, of another type.
+    #[error("{} is not of the type {}", printable(.name.as_bytes()), .expected.name())]
+    MemberType {
+        /// Its name.
+        name: String,
+        /// The declared type.
+        expected: MemberType,
+    },
+    /// A field that would be written holds something else already.
+    #[error("it is there already, and holds something else")]
+    Taken,
 }

@@ -30,6 +30,8 @@ pub enum Format {
     Hex,
     /// `base64`: the standard alphabet, padded.
     Base64,
+    /// `json`: a JSON object, which converts to fields for its members and back.
+    Json,
     /// `text`: UTF-8 without control characters other than tab, line feed and carriage return.
     Text,
     /// `{ prefix = "…" }`: text that begins so.
@@ -45,7 +47,7 @@ pub enum Format {
     },
 }
 
-const NAMED: [(&str, Format); 9] = [
+const NAMED: [(&str, Format); 10] = [
     ("rfc3339", Format::Rfc3339),
     ("unix_s", Format::UnixS),
     ("unix_ms", Format::UnixMs),
@@ -54,6 +56,7 @@ const NAMED: [(&str, Format); 9] = [
     ("float", Format::Float),
     ("hex", Format::Hex),
     ("base64", Format::Base64),
+    ("json", Format::Json),
     ("text", Format::Text),
 ];
 
@@ -95,6 +98,9 @@ impl Format {
             .filter(|to| Family::of(self, to).is_some())
             .map(|to| to.to_string())
             .collect();
+        if *self == Self::Json {
+            targets.push("{ fields = { … } }".to_owned());
+        }
         if targets.is_empty() {
             targets.push("nothing".to_owned());
         }

@@ -11,16 +11,21 @@
 //! | numbers | `string`, `int`, `float` | `string` is a JSON string (`"42"`), the others are bare; `int` to `float` by the point or exponent |
 //! | bytes | `hex`, `base64`, `text` | hex before base64; encoded text before plain text |
 //! | edits | `text`, `{ prefix = "…" }`, `{ suffix = "…" }`, `{ replace = "…", with = "…" }` | whether the value has it |
+//!
+//! A JSON object and the fields of its members are many values at once, and have rules of their own:
+//! [`Members`].
 
 mod bytes;
 mod edit;
 mod error;
 mod format;
+mod members;
 mod number;
 mod time;
 
 pub use error::{ConvertError, Misfit};
 pub use format::Format;
+pub use members::{MemberType, Members};
 pub use time::SECONDS_BELOW;
 
 /// From one form of a value to another.

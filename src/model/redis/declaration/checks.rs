@@ -4,7 +4,6 @@
 //! it stops the plan.
 
 use super::{Declaration, DeclarationError, DeclarationProblem, Step};
-use crate::model::redis::op::{Copy, Op};
 use crate::model::redis::pattern::{Inclusion, Pattern, inclusion, overlaps};
 
 pub(super) fn check(file: &str, declaration: &Declaration) -> Result<(), DeclarationError> {
@@ -55,10 +54,7 @@ pub(super) fn check(file: &str, declaration: &Declaration) -> Result<(), Declara
     let targets: Vec<(&Step, Pattern)> = declaration
         .steps
         .iter()
-        .filter_map(|step| match &step.op {
-            Op::Copy(copy) => Some((step, targets(copy)?)),
-            _ => None,
-        })
+        .filter_map(|step| Some((step, step.op.targets()?)))
         .collect();
     for (index, (step, target)) in targets.iter().enumerate() {
         for (matched, pattern) in &keyed {
@@ -67,6 +63,7 @@ pub(super) fn check(file: &str, declaration: &Declaration) -> Result<(), Declara
                 return at(
                     step,
                     DeclarationProblem::TargetIsSource {
+                        operation: step.op.name(),
                         step: step_number,
                         matched,
                         example,
@@ -91,6 +88,7 @@ pub(super) fn check(file: &str, declaration: &Declaration) -> Result<(), Declara
             return at(
                 step,
                 DeclarationProblem::TargetUnaccounted {
+                    operation: step.op.name(),
                     step: step.number,
                     example,
                 },
@@ -98,12 +96,6 @@ pub(super) fn check(file: &str, declaration: &Declaration) -> Result<(), Declara
         }
     }
     Ok(())
-}
-
-/// The keys that a copy writes, as a pattern: each capture as wide as its source has it. `None` where that
-/// is no pattern, such as one with captures side by side; then real keys are checked alone.
-fn targets(copy: &Copy) -> Option<Pattern> {
-    copy.to.as_pattern(&copy.from)
 }
 
 /// A target in scope that no ignore pattern covers: the next pass would find it unaccounted for.

@@ -92,12 +92,6 @@ pub enum DeclarationProblem {
         /// The other.
         second: &'static str,
     },
-    /// An operation that this version does not carry out.
-    #[error("the operation `{name}` is not supported by this version of outpost")]
-    Unsupported {
-        /// Its name.
-        name: &'static str,
-    },
     /// A list or table that must not be empty.
     #[error("`{key}` is empty")]
     Empty {
@@ -143,26 +137,30 @@ pub enum DeclarationProblem {
         /// A key that the step matches and the scope does not.
         example: Vec<u8>,
     },
-    /// A copy whose targets are sources again.
-    #[error("step {step} copies to keys that step {matched} works on, such as {}", printable(.example))]
+    /// A copy or a renaming whose targets are sources again.
+    #[error("the targets of step {step} ({operation}) are keys that step {matched} works on, such as {}", printable(.example))]
     TargetIsSource {
-        /// The copying step.
+        /// What it does.
+        operation: &'static str,
+        /// The step that has targets.
         step: usize,
         /// The step that matches its targets.
         matched: usize,
         /// Such a target.
         example: Vec<u8>,
     },
-    /// A copy whose targets are in scope and accounted for by nothing.
-    #[error("step {step} copies to keys in `scope` that nothing accounts for, such as {}", printable(.example))]
+    /// Targets that are in scope and accounted for by nothing.
+    #[error("the targets of step {step} ({operation}) are keys in `scope` that nothing accounts for, such as {}", printable(.example))]
     TargetUnaccounted {
-        /// The copying step.
+        /// What it does.
+        operation: &'static str,
+        /// The step that has targets.
         step: usize,
         /// Such a target.
         example: Vec<u8>,
     },
-    /// Two copies that may write the same key.
-    #[error("step {first} and step {second} both copy to keys such as {}", printable(.example))]
+    /// Two steps that may write the same key.
+    #[error("step {first} and step {second} have the same targets, such as {}", printable(.example))]
     TargetsOverlap {
         /// One step.
         first: usize,
@@ -171,11 +169,29 @@ pub enum DeclarationProblem {
         /// A key that both may write.
         example: Vec<u8>,
     },
-    /// A copy that would put several sources onto one target.
+    /// A target that several sources would share.
     #[error("`to` does not use <{capture}>, so several sources would share one target")]
     TargetDropsCapture {
         /// The capture that is left out.
         capture: String,
+    },
+    /// A new name from which the old one could not be read.
+    #[error("`to` cannot be read back, since two captures touch in it or there are too many")]
+    TargetNotReadable,
+    /// JSON on one side, and several fields on the other that are not its members.
+    #[error("`convert` takes one field where it is converted from json or to json")]
+    OneFieldOfJson,
+    /// A member of the name of the field that it comes from.
+    #[error("the member {} would take the place of the field of json itself", printable(.field.as_bytes()))]
+    MemberInPlace {
+        /// The name.
+        field: String,
+    },
+    /// Lua with a line that only a script of its own may have.
+    #[error("`{key}` begins with a shebang line")]
+    Shebang {
+        /// The key of the file.
+        key: String,
     },
 }
 
@@ -196,16 +212,19 @@ impl DeclarationProblem {
             Self::NoOperation { nearest: Some(word), .. } => format!("did you mean `{word}`?"),
             Self::NoOperation { known, .. } => format!("the operations are `{}`", known.join("`, `")),
             Self::TwoOperations { .. } => "write one [[step]] for each".to_owned(),
-            Self::Unsupported { .. } => "use another operation, or a newer version".to_owned(),
             Self::Empty { .. } | Self::Twice { .. } => return None,
             Self::GuardWithoutHash => "add `type = \"hash\"` to the step".to_owned(),
             Self::StepsOverlap { .. } => "make the patterns exclude one another: <name> takes no `:`, <name..> takes anything".to_owned(),
             Self::IgnoreOverlap { .. } => "narrow one of the two: a key is either migrated or ignored".to_owned(),
             Self::OutsideScope { .. } => "widen `scope`, or narrow the step".to_owned(),
-            Self::TargetIsSource { .. } => "copy to keys that no step matches".to_owned(),
+            Self::TargetIsSource { .. } => "let the targets be keys that no step matches".to_owned(),
             Self::TargetUnaccounted { .. } => "add the targets to `ignore`".to_owned(),
             Self::TargetsOverlap { .. } => "let the targets differ in a literal part".to_owned(),
             Self::TargetDropsCapture { capture } => format!("put <{capture}> into `to`"),
+            Self::TargetNotReadable => "put a literal between the captures".to_owned(),
+            Self::OneFieldOfJson => "write one [[step]] for each field".to_owned(),
+            Self::MemberInPlace { .. } => "rename the field first, in a migration before this one".to_owned(),
+            Self::Shebang { .. } => "remove it: the text runs as a function within the tool's own script, which has no flags".to_owned(),
         })
     }
 }

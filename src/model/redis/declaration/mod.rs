@@ -8,6 +8,7 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::{DeclarationError, DeclarationProblem};
+pub(in crate::model::redis) use steps::StepTable;
 
 use crate::model::allow::Allow;
 use crate::model::config::PlanConfig;
@@ -116,9 +117,10 @@ impl Declaration {
         })
     }
 
-    /// Whether it leaves something behind that a cleanup removes: the sources of copies.
+    /// Whether it leaves something behind that a cleanup removes: the sources of copies, or what a script
+    /// says of itself.
     pub fn has_cleanup(&self) -> bool {
-        self.copies().next().is_some()
+        self.steps.iter().any(|step| step.op.has_cleanup())
     }
 
     /// Why `only_if` rules the migration out, or `None` where it applies.
@@ -148,17 +150,16 @@ impl Declaration {
         self.steps.iter().map(|step| step.op.to_string()).collect()
     }
 
-    /// The same keys with the reverse conversions and renames: what a revert carries out. A copy and a set
-    /// stay what they are, and the revert takes back what they wrote.
+    /// What a revert carries out: the reverse conversions and renamings, over the keys that they work on. A
+    /// copy and a set stay what they are, and the revert takes back what they wrote.
     pub fn reversed(&self) -> Self {
         let mut reversed = self.clone();
         for step in &mut reversed.steps {
-            match &step.op {
-                Op::Convert(op) => {
-                    step.op = op.reverse().map_or_else(|| step.op.clone(), Op::Convert)
-                }
-                Op::RenameField(op) => step.op = Op::RenameField(op.reverse()),
-                _ => {}
+            // What was renamed lies where the target points, which may be outside of the scope.
+            let targets = step.op.targets();
+            step.op = step.op.reversed();
+            if let (Op::Rename(_), Some(targets)) = (&step.op, targets) {
+                reversed.scope.push(targets);
             }
         }
         reversed

@@ -19,7 +19,7 @@ const TOP: [&str; 9] = [
 ];
 
 /// Reads one file.
-pub(super) struct Parser<'c> {
+pub(in crate::model::redis) struct Parser<'c> {
     pub(super) file: &'c str,
     config: &'c PlanConfig,
     prefix: String,
@@ -215,6 +215,10 @@ impl<'c> Parser<'c> {
 
     pub(super) fn required(&self, table: &Table<'_>, key: &str) -> Result<Text, DeclarationError> {
         table.required_string(key).map_err(|e| self.shape(e))
+    }
+
+    pub(super) fn only(&self, table: &Table<'_>, known: &[&str]) -> Result<(), DeclarationError> {
+        table.allow_only(known).map_err(|e| self.shape(e))
     }
 
     pub(super) fn shape(&self, error: ShapeError) -> DeclarationError {

@@ -147,9 +147,89 @@ fn broken_files_are_refused_with_line_and_reason() {
             "two operations",
         ),
         (
-            "scope = \"a:<b..>\"\n[[step]]\nscript = \"x.lua\"",
+            "scope = \"a:<b..>\"\n[[step]]\nrenam = \"a:<b>\"\nto = \"c:<b>\"",
             3,
-            "`script` is not supported",
+            "`renam` is none",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b>:<c>\"\nto = \"c:<b>\"",
+            4,
+            "does not use <c>",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b>\"\nto = \"c:<d>:<b>\"",
+            4,
+            "captures no `d`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b>:<c>\"\nto = \"c:<b><c>\"",
+            4,
+            "cannot be read back",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:{<b>\"\nto = \"c:<b>\"",
+            3,
+            "never closed",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b>\"\nto = \"c:<b>}\"",
+            4,
+            "closes no brace",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nscript = \"return 1\"\nin = \"a:<b>\"",
+            2,
+            "`check` is missing",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nscript = \" \"\ncheck = \"return {}\"\nin = \"a:<b>\"",
+            3,
+            "`script` is empty",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nscript = \"return 1\"\ncheck = \"#!lua flags=no-writes\"\nin = \"a:<b>\"",
+            4,
+            "`check` begins with a shebang line",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nscript = \"return 1\"\ncheck = \"return {}\"\nin = \"a:<b>\"\nargs = [\"<c>\"]",
+            6,
+            "captures no `c`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nscript = \"return 1\"\ncheck = \"return {}\"\nkeys = \"a:<b>\"",
+            5,
+            "there is no key `keys`",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = [\"f\", \"g\"]\nin = \"a:<b>\"\nfrom_format = \"json\"\nto_format = { fields = { x = \"int\" } }",
+            2,
+            "takes one field",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = \"f\"\nin = \"a:<b>\"\nfrom_format = \"json\"\nto_format = { fields = {} }",
+            6,
+            "`to_format.fields` is empty",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = \"f\"\nin = \"a:<b>\"\nfrom_format = \"json\"\nto_format = { fields = { f = \"int\" } }",
+            3,
+            "the member f would take the place",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = \"f\"\nin = \"a:<b>\"\nfrom_format = \"json\"\nto_format = { fields = { x = \"itn\" } }",
+            6,
+            "cannot be \"itn\"",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = \"f\"\nin = \"a:<b>\"\nfrom_format = { fields = { x = \"int\" } }\nto_format = \"hex\"",
+            2,
+            "converts from json and to json alone",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nconvert = \"f\"\nin = \"a:<b>\"\nfrom_format = \"json\"\nto_format = \"int\"",
+            2,
+            "json does not convert to int; from json there is: { fields = { … } }",
         ),
         ("[[step]]\ndelete = \"a:<b>\"", 1, "`scope` is missing"),
         (
@@ -232,11 +312,11 @@ fn overlaps_and_gaps_that_patterns_show_are_errors_with_an_example() {
         ),
         (
             "scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"a:<b>\"",
-            "copies to keys that step 1 works on",
+            "targets of step 1 (copy) are keys that step 1 works on",
         ),
         (
             "scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ndelete = \"c:<x>\"",
-            "copies to keys that step 2 works on",
+            "targets of step 1 (copy) are keys that step 2 works on",
         ),
         (
             "scope = \"<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"",
@@ -244,7 +324,27 @@ fn overlaps_and_gaps_that_patterns_show_are_errors_with_an_example() {
         ),
         (
             "scope = \"a:<b..>\"\n[[step]]\ncopy = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ncopy = \"a:x:<b>\"\nto = \"c:<b>\"",
-            "both copy to keys such as c:",
+            "step 1 and step 2 have the same targets, such as c:",
+        ),
+        (
+            "scope = \"<b..>\"\n[[step]]\nrename = \"a:<b>\"\nto = \"a:<b>\"",
+            "targets of step 1 (rename) are keys that step 1 works on",
+        ),
+        (
+            "scope = \"<b..>\"\n[[step]]\nrename = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\npersist = \"c:<x>\"",
+            "targets of step 1 (rename) are keys that step 2 works on",
+        ),
+        (
+            "scope = \"<b..>\"\n[[step]]\nrename = \"a:<b>\"\nto = \"c:<b>\"",
+            "that nothing accounts for, such as c:",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b>\"\nto = \"c:<b>\"\n[[step]]\ncopy = \"a:x:<b>\"\nto = \"c:<b>\"",
+            "step 1 and step 2 have the same targets, such as c:",
+        ),
+        (
+            "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b..>\"\nto = \"c:<b..>\"\n[[step]]\nscript = \"return 1\"\ncheck = \"return {}\"\nin = \"a:<b>\"",
+            "step 1 and step 2 both match keys such as a:",
         ),
     ] {
         let error = Declaration::parse("f", text, &without_ignore()).expect_err(text);
@@ -294,5 +394,63 @@ fn several_scopes_share_one_glob() {
         let text = format!("scope = {scope}\n[[step]]\ncommand = [\"A\"]\ncheck = [\"B\"]");
         let found = parse(&text).unwrap().scan_glob();
         assert_eq!(String::from_utf8(found).unwrap(), glob, "{scope}");
+    }
+}
+
+#[test]
+fn a_misspelled_operation_is_told_the_nearest_one() {
+    for (key, nearest) in [
+        ("coppy", "copy"),
+        ("rename_feild", "rename_field"),
+        ("scirpt", "script"),
+        ("renam", "rename"),
+    ] {
+        let text = format!("scope = \"a:<b..>\"\n[[step]]\n{key} = \"a:<b>\"");
+        let hint = parse(&text).expect_err(&text).hint();
+        assert_eq!(hint.unwrap(), format!("did you mean `{nearest}`?"));
+    }
+}
+
+#[test]
+fn the_reverse_of_a_renaming_looks_at_the_keys_where_they_went() {
+    let text = "scope = \"a:<b..>\"\n[[step]]\nrename = \"a:<b>:<c..>\"\nto = \"z:{<b>}:<c..>\"\n[[step]]\nconvert = \"f\"\nin = \"a:<b>\"\nfrom_format = \"json\"\nto_format = { fields = { x = \"int\" } }";
+    let declaration = parse(text).unwrap();
+    assert_eq!(declaration.irreversible(), None);
+    assert!(!declaration.has_cleanup());
+    let reversed = declaration.reversed();
+    assert_eq!(
+        reversed.operations(),
+        [
+            "rename z:{<b>}:<c..> -> a:<b>:<c..>",
+            "convert f in a:<b> from { fields = { x = \"int\" } } to json"
+        ]
+    );
+    assert_eq!(reversed.scan_glob(), b"*");
+    let Class::Step(step, captures) = reversed.classify(b"z:{1}:2:3") else {
+        panic!("the scope covers the new names");
+    };
+    let item = crate::model::redis::op::Item::new(step, &captures).unwrap();
+    assert_eq!(item.target.unwrap(), b"a:1:2:3");
+    // The old names are nobody's business on the way back.
+    assert!(matches!(reversed.classify(b"a:1:2"), Class::Unaccounted));
+    assert_eq!(reversed.reversed().operations(), declaration.operations());
+}
+
+#[test]
+fn a_script_says_what_it_can_undo_and_clean_up() {
+    let script = "script = \"return 1\"\ncheck = \"return {}\"\nin = \"a:<b>\"\ntype = \"hash\"";
+    for (more, reason, cleans) in [
+        ("", Some("it has no `undo`"), false),
+        ("\nundo = \"return 1\"", None, false),
+        ("\nundo = \"return 1\"\ncleanup = \"return {}\"", None, true),
+    ] {
+        let text = format!("scope = \"a:<b..>\"\n[[step]]\n{script}{more}");
+        let declaration = parse(&text).unwrap();
+        assert_eq!(declaration.operations(), ["script over a:<b> (hash)"]);
+        assert_eq!(declaration.has_cleanup(), cleans);
+        match reason {
+            Some(reason) => assert!(declaration.irreversible().unwrap().contains(reason)),
+            None => assert_eq!(declaration.irreversible(), None),
+        }
     }
 }

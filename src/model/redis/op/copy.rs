@@ -1,6 +1,8 @@
 //! `copy = "…"`, `to = "…"`: a key's value and time to live under another name.
 
-use super::{Decision, KeyType, KeyView, Problem, Work};
+use super::operation::{Declared, Operation};
+use super::{Decision, Item, KeyType, KeyView, Problem, Work, kind};
+use crate::model::redis::declaration::{DeclarationError, DeclarationProblem, StepTable};
 use crate::model::redis::pattern::{Pattern, Template};
 
 /// Copies every key of a pattern, with its time to live.
@@ -68,9 +70,56 @@ impl OnConflict {
     }
 }
 
-impl Copy {
-    pub(super) fn decide(&self, guards: &[Vec<u8>], view: &KeyView) -> Decision {
-        for (index, (guard, value)) in self.guards.iter().zip(guards).enumerate() {
+impl Declared for Copy {
+    const NAME: &'static str = "copy";
+    const KEYS: &'static [&'static str] = &["to", "type", "fields", "unless", "on_conflict"];
+
+    fn parse(step: &StepTable<'_>) -> Result<Self, DeclarationError> {
+        let from = step.pattern(Self::NAME)?;
+        let (_, to) = step.target("to", &from)?;
+        let kind = step.word("type", &KeyType::NAMED)?;
+        let mut guards = Vec::new();
+        for (key, must) in [("fields", Must::Be), ("unless", Must::NotBe)] {
+            let values = step.field_values(key, &from)?.into_iter();
+            guards.extend(values.map(|(field, value)| Guard { field, value, must }));
+        }
+        if !guards.is_empty() && kind != Some(KeyType::Hash) {
+            return Err(step.error(step.line(), DeclarationProblem::GuardWithoutHash));
+        }
+        let on_conflict = step.word("on_conflict", &OnConflict::NAMED)?;
+        Ok(Self {
+            from,
+            to,
+            kind,
+            guards,
+            on_conflict: on_conflict.unwrap_or_default(),
+        })
+    }
+}
+
+impl Operation for Copy {
+    fn pattern(&self) -> Option<&Pattern> {
+        Some(&self.from)
+    }
+
+    fn key_type(&self) -> Option<KeyType> {
+        self.kind
+    }
+
+    fn fields(&self) -> Vec<&str> {
+        self.guards.iter().map(|guard| &*guard.field).collect()
+    }
+
+    fn target(&self) -> Option<&Template> {
+        Some(&self.to)
+    }
+
+    fn values(&self) -> Vec<&Template> {
+        self.guards.iter().map(|guard| &guard.value).collect()
+    }
+
+    fn decide(&self, item: &Item<'_>, view: &KeyView) -> Decision {
+        for (index, (guard, value)) in self.guards.iter().zip(&item.values).enumerate() {
             let found = view.fields.get(index).cloned().flatten();
             let field = guard.field.clone();
             let holds = found.as_ref() == Some(value);
@@ -96,14 +145,20 @@ impl Copy {
             (None, true, OnConflict::Replace) | (None, false, _) => Decision::Work(Work::Copy),
         }
     }
+
+    fn irreversible(&self) -> Option<&'static str> {
+        (self.on_conflict == OnConflict::Replace).then_some("it replaces existing keys")
+    }
+
+    fn has_cleanup(&self) -> bool {
+        true
+    }
 }
 
 impl std::fmt::Display for Copy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "copy {} -> {}", self.from, self.to)?;
-        if let Some(kind) = self.kind {
-            write!(f, " ({})", kind.name())?;
-        }
+        let kind = kind::in_brackets(self.kind);
+        write!(f, "copy {} -> {}{kind}", self.from, self.to)?;
         match self.on_conflict {
             OnConflict::Keep => Ok(()),
             OnConflict::Replace => f.write_str(", replacing existing ones"),
@@ -116,7 +171,8 @@ impl std::fmt::Display for Copy {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
-    use crate::model::redis::op::KeyView;
+    use crate::model::redis::declaration::Step;
+    use crate::model::redis::op::Op;
 
     #[test]
     fn u33_a_hash_that_says_it_is_another_tenant_is_not_taken_for_a_list() {
@@ -137,13 +193,23 @@ mod tests {
             fields: vec![id.map(|id| id.as_bytes().to_vec())],
             ..KeyView::default()
         };
-        let filled = vec![b"a:destinations".to_vec()];
+        let step = Step {
+            number: 1,
+            line: 1,
+            op: Op::Copy(copy),
+        };
+        let item = Item {
+            step: &step,
+            key: b"tenant:a:destinations".to_vec(),
+            target: None,
+            values: vec![b"a:destinations".to_vec()],
+        };
         for (id, taken) in [
             (None, true),
             (Some("another destination's JSON"), true),
             (Some("a:destinations"), false),
         ] {
-            let decision = copy.decide(&filled, &view(id));
+            let decision = item.decide(&view(id));
             assert_eq!(decision == Decision::Work(Work::Copy), taken, "{id:?}");
         }
     }

@@ -13,10 +13,12 @@ pub struct KeyView {
     pub fields: Vec<Option<Vec<u8>>>,
     /// Milliseconds to live, where the step needs them; `None` for ever.
     pub ttl_ms: Option<u64>,
-    /// Whether the target of a copy exists.
+    /// Whether the target of a copy or a renaming exists.
     pub target: bool,
     /// What the migration recorded of this source.
     pub recorded: Option<Recorded>,
+    /// Whether the check of the step's own script asks for work.
+    pub needs_work: bool,
 }
 
 /// What a migration recorded of a source that it has dealt with.
@@ -49,9 +51,11 @@ pub enum Decision {
 pub enum Work {
     /// Copy it to its target.
     Copy,
-    /// Change these fields, and leave out the excepted ones.
+    /// Give it the name of its target.
+    Rename,
+    /// Change these fields, all or none, and leave out the excepted ones.
     Convert {
-        /// New values.
+        /// What is to change, and what must not have.
         changes: Vec<Change>,
         /// Values that fit neither form.
         exceptions: Vec<Exception>,
@@ -66,17 +70,19 @@ pub enum Work {
     Expiry,
     /// Delete it.
     Delete,
+    /// Run the step's script over it.
+    Script,
 }
 
-/// A field's new value.
+/// What becomes of a field. Where old and new are the same, the field is only held to that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The field, by its place in the step's list.
     pub field: usize,
-    /// The value that was read: only where it still stands is it replaced.
-    pub old: Vec<u8>,
-    /// The value to write.
-    pub new: Vec<u8>,
+    /// What was read, `None` for an absent field: only where it still stands is anything written.
+    pub old: Option<Vec<u8>>,
+    /// The value to write; `None` removes the field.
+    pub new: Option<Vec<u8>>,
     /// Whether converting back would give other bytes.
     pub lossy: bool,
 }
@@ -116,8 +122,13 @@ pub enum Problem {
         /// What it holds.
         found: Vec<u8>,
     },
-    /// The target exists, and `on_conflict = "fail"`.
+    /// The target exists: of a renaming, or of a copy with `on_conflict = "fail"`.
     Conflict,
+    /// The new name would be read back as another key, or as none.
+    OneWay {
+        /// That key.
+        back: Option<Vec<u8>>,
+    },
     /// A value fits neither form.
     Unreadable {
         /// The field.
@@ -151,12 +162,20 @@ pub enum Sort {
     Guard,
     /// The target exists and may not.
     Conflict,
+    /// A new name from which the old one does not follow.
+    OneWay,
     /// A value fits neither form.
     Unreadable,
     /// Larger than can be copied.
     TooLarge,
     /// A conversion that its reverse does not undo.
     Lossy,
+    /// Fields with different times to live, of which one field is to be made.
+    FieldTimes,
+    /// A script of the author's that did not do what it says.
+    Script,
+    /// A renaming into another slot of a cluster.
+    OtherSlot,
 }
 
 impl Problem {
@@ -166,6 +185,7 @@ impl Problem {
             Self::WrongType { .. } => Sort::WrongType,
             Self::Guard { .. } | Self::Ambiguous { .. } => Sort::Guard,
             Self::Conflict | Self::BothFields { .. } => Sort::Conflict,
+            Self::OneWay { .. } => Sort::OneWay,
             Self::Unreadable { .. } => Sort::Unreadable,
         }
     }
@@ -205,6 +225,10 @@ impl std::fmt::Display for Problem {
                 }
             }
             Self::Conflict => f.write_str("its target exists"),
+            Self::OneWay { back: Some(back) } => {
+                write!(f, "its new name would be read back as {}", printable(back))
+            }
+            Self::OneWay { back: None } => f.write_str("its new name would not be read back"),
             // The value may be a secret that strayed into the field, so only the reason is told.
             Self::Unreadable { field, misfit, .. } => {
                 write!(f, "{}: {misfit}", printable(field.as_bytes()))
@@ -246,11 +270,26 @@ impl Sort {
                 }
             ),
             Self::Conflict => format!("{keys} {have} {their} target in place already"),
+            Self::OneWay => {
+                format!("{keys} {have} a new name from which the old one does not follow")
+            }
             Self::Unreadable => format!("{keys} {have} a value in neither form"),
             Self::TooLarge => format!("{keys} {are} too large to be copied"),
             Self::Lossy => format!(
                 "{keys} {have} a value that the way back would not restore, which needs --allow-lossy"
             ),
+            Self::OtherSlot => format!(
+                "{keys} {have} a new name in another slot of the cluster, where `copy` can go and `rename` cannot"
+            ),
+            Self::FieldTimes => format!(
+                "{keys} {have} fields with different times to live, which one field cannot keep"
+            ),
+            Self::Script => {
+                format!(
+                    "{keys} {are} not as the step's script should have left {}",
+                    if count == 1 { "it" } else { "them" }
+                )
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One key that a step is to deal with.
 
-use super::{Decision, KeyType, KeyView, Op, Problem};
+use super::{Decision, KeyView, Problem};
 use crate::model::redis::declaration::Step;
 use crate::model::redis::pattern::{Captures, PatternError};
 
@@ -11,9 +11,10 @@ pub struct Item<'d> {
     pub step: &'d Step,
     /// The key.
     pub key: Vec<u8>,
-    /// Where a copy goes.
+    /// Where a copy or a renaming goes.
     pub target: Option<Vec<u8>>,
-    /// What the step's fields must hold (a copy's guards) or are set to, in their order.
+    /// What the step's fields must hold (a copy's guards) or are set to, or a script's arguments, in their
+    /// order.
     pub values: Vec<Vec<u8>>,
 }
 
@@ -23,27 +24,30 @@ impl<'d> Item<'d> {
     /// # Errors
     /// None for a step whose templates were checked against its pattern, as a declaration does.
     pub fn new(step: &'d Step, captures: &Captures<'_>) -> Result<Self, PatternError> {
-        let target = match &step.op {
-            Op::Copy(op) => Some(op.to.expand(captures)?),
-            _ => None,
-        };
-        let values = match &step.op {
-            Op::Copy(op) => (op.guards.iter().map(|guard| guard.value.expand(captures)))
-                .collect::<Result<_, _>>()?,
-            Op::Set(op) => (op.fields.iter().map(|(_, value)| value.expand(captures)))
-                .collect::<Result<_, _>>()?,
-            _ => Vec::new(),
-        };
+        let operation = step.op.operation();
         Ok(Self {
             step,
             key: captures.key().to_vec(),
-            target,
-            values,
+            target: operation
+                .target()
+                .map(|target| target.expand(captures))
+                .transpose()?,
+            values: operation
+                .values()
+                .into_iter()
+                .map(|value| value.expand(captures))
+                .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Why the key must be left alone, whatever it holds.
+    pub fn strays(&self) -> Option<Problem> {
+        self.step.op.operation().strays(self)
     }
 
     /// What is to be done with the key: the one definition that plan, apply and verify share.
     pub fn decide(&self, view: &KeyView) -> Decision {
+        let operation = self.step.op.operation();
         let Some(found) = view.kind else {
             return Decision::Gone;
         };
@@ -51,24 +55,14 @@ impl<'d> Item<'d> {
         if view.recorded.is_some() {
             return Decision::Done;
         }
-        if let Some(problem) = wrong_type(&self.step.op, found) {
-            return Decision::Refused(problem);
-        }
-        match &self.step.op {
-            Op::Copy(op) => op.decide(&self.values, view),
-            Op::Convert(op) => op.decide(view),
-            Op::Set(op) => op.decide(&self.values, view),
-            Op::RenameField(op) => op.decide(view),
-            Op::RemoveField(_) => super::fields::decide_removal(view),
-            Op::Expire(op) => op.decide(view),
-            Op::Persist(_) => super::expiry::decide_persist(view),
-            Op::Delete(_) => super::delete::decide(),
-            Op::Command(_) => Decision::Done,
+        match operation.key_type() {
+            Some(expected) if found != expected => {
+                Decision::Refused(Problem::WrongType { expected, found })
+            }
+            _ => match operation.strays(self) {
+                Some(problem) => Decision::Refused(problem),
+                None => operation.decide(self, view),
+            },
         }
     }
-}
-
-fn wrong_type(op: &Op, found: KeyType) -> Option<Problem> {
-    let expected = op.key_type()?;
-    (found != expected).then_some(Problem::WrongType { expected, found })
 }

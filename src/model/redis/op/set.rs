@@ -1,7 +1,10 @@
 //! `set = { field = "…" }`: values of hash fields.
 
-use super::{Decision, KeyView, Work};
+use super::operation::{Declared, Operation};
+use super::{Decision, Item, KeyType, KeyView, Work};
+use crate::model::redis::declaration::{DeclarationError, StepTable};
 use crate::model::redis::pattern::{Pattern, Template};
+use crate::model::redis::printable::printable;
 
 /// Sets fields of every hash of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +17,41 @@ pub struct Set {
     pub overwrite: bool,
 }
 
-impl Set {
-    pub(super) fn decide(&self, values: &[Vec<u8>], view: &KeyView) -> Decision {
-        let needed = values
+impl Declared for Set {
+    const NAME: &'static str = "set";
+    const KEYS: &'static [&'static str] = &["in", "overwrite"];
+
+    fn parse(step: &StepTable<'_>) -> Result<Self, DeclarationError> {
+        let within = step.pattern("in")?;
+        let fields = step.some(Self::NAME, step.field_values(Self::NAME, &within)?)?;
+        Ok(Self {
+            fields,
+            within,
+            overwrite: step.flag("overwrite")?,
+        })
+    }
+}
+
+impl Operation for Set {
+    fn pattern(&self) -> Option<&Pattern> {
+        Some(&self.within)
+    }
+
+    fn key_type(&self) -> Option<KeyType> {
+        Some(KeyType::Hash)
+    }
+
+    fn fields(&self) -> Vec<&str> {
+        self.fields.iter().map(|(field, _)| &**field).collect()
+    }
+
+    fn values(&self) -> Vec<&Template> {
+        self.fields.iter().map(|(_, value)| value).collect()
+    }
+
+    fn decide(&self, item: &Item<'_>, view: &KeyView) -> Decision {
+        let needed = item
+            .values
             .iter()
             .zip(&view.fields)
             .any(|(wanted, found)| match found {
@@ -29,6 +64,10 @@ impl Set {
             Decision::Done
         }
     }
+
+    fn irreversible(&self) -> Option<&'static str> {
+        self.overwrite.then_some("it overwrites values")
+    }
 }
 
 impl std::fmt::Display for Set {
@@ -36,7 +75,7 @@ impl std::fmt::Display for Set {
         let fields: Vec<String> = self
             .fields
             .iter()
-            .map(|(field, value)| format!("{field} = \"{value}\""))
+            .map(|(field, value)| format!("{} = \"{value}\"", printable(field.as_bytes())))
             .collect();
         let how = if self.overwrite { "" } else { " where absent" };
         write!(f, "set {} in {}{how}", fields.join(", "), self.within)

@@ -43,6 +43,7 @@ fn word(decision: &Decision) -> &'static str {
         Decision::Refused(Problem::Guard { .. }) => "guard",
         Decision::Refused(Problem::Ambiguous { .. }) => "ambiguous",
         Decision::Refused(Problem::Conflict) => "conflict",
+        Decision::Refused(Problem::OneWay { .. }) => "one way",
         Decision::Refused(Problem::Unreadable { .. }) => "unreadable",
         Decision::Refused(Problem::BothFields { .. }) => "both",
     }
@@ -169,4 +170,140 @@ fn a_problem_never_shows_the_value_that_could_not_be_read() {
         panic!("it is unreadable");
     };
     assert!(!problem.to_string().contains("hunter2"), "{problem}");
+}
+
+#[test]
+fn a_renaming_needs_work_where_the_old_name_exists_and_the_new_one_is_free() {
+    let rename = "rename = \"a:<x>\"\nto = \"to:<x>\"";
+    let typed = format!("{rename}\ntype = \"string\"");
+    let taken = KeyView {
+        target: true,
+        ..hash(&[])
+    };
+    assert_eq!(word(&decide(rename, "a:1", &hash(&[]))), "work");
+    assert_eq!(word(&decide(rename, "a:1", &taken)), "conflict");
+    assert_eq!(word(&decide(rename, "a:1", &KeyView::default())), "gone");
+    assert_eq!(word(&decide(&typed, "a:1", &hash(&[]))), "wrong type");
+}
+
+#[test]
+fn a_new_name_from_which_the_old_one_does_not_follow_is_refused() {
+    let swap = "rename = \"a:<x..>-<y..>\"\nto = \"to:<y..>-<x..>\"";
+    for (key, expected) in [
+        ("a:1-2", "work"),
+        ("a:-", "work"),
+        // It would be called to:2-3-1, which is read as x = 3-1.
+        ("a:1-2-3", "one way"),
+    ] {
+        let decision = decide(swap, key, &hash(&[]));
+        assert_eq!(word(&decision), expected, "{key}: {decision:?}");
+    }
+    let Decision::Refused(problem) = decide(swap, "a:1-2-3", &hash(&[])) else {
+        panic!("it is refused");
+    };
+    assert_eq!(
+        problem.to_string(),
+        "its new name would be read back as a:3-1-2"
+    );
+}
+
+#[test]
+fn a_script_needs_work_where_its_check_says_so() {
+    let script = "script = \"return 1\"\ncheck = \"return {}\"\nin = \"a:<x>\"\nargs = [\"<x>!\"]";
+    for (needs_work, expected) in [(true, "work"), (false, "done")] {
+        let view = KeyView {
+            needs_work,
+            ..hash(&[])
+        };
+        assert_eq!(word(&decide(script, "a:1", &view)), expected);
+    }
+    assert_eq!(word(&decide(script, "a:1", &KeyView::default())), "gone");
+}
+
+const SPLIT: &str = "convert = \"p\"\nin = \"a:<x>\"\nfrom_format = \"json\"\nto_format = { fields = { n = \"string\", k = \"int\" } }";
+const JOIN: &str = "convert = \"p\"\nin = \"a:<x>\"\nfrom_format = { fields = { n = \"string\", k = \"int\" } }\nto_format = \"json\"";
+
+#[test]
+fn u31_json_is_converted_where_it_is_there_and_its_fields_are_free_or_agree() {
+    let object = Some(r#"{"n":"v","k":1}"#);
+    for (step, fields, expected) in [
+        (SPLIT, [None, None, None], "done"),
+        (SPLIT, [None, Some("v"), Some("1")], "done"),
+        (SPLIT, [object, None, None], "work"),
+        (SPLIT, [object, Some("v"), None], "work"),
+        (SPLIT, [object, Some("w"), None], "unreadable"),
+        (SPLIT, [Some(r#"{"n":"v"}"#), None, Some("1")], "unreadable"),
+        (SPLIT, [Some("{}"), None, None], "unreadable"),
+        (SPLIT, [Some(""), None, None], "unreadable"),
+        (JOIN, [None, None, None], "done"),
+        (JOIN, [object, None, None], "done"),
+        (JOIN, [None, Some("v"), Some("1")], "work"),
+        (JOIN, [object, Some("v"), Some("1")], "work"),
+        (JOIN, [object, Some("v"), None], "unreadable"),
+        (JOIN, [None, None, Some("x")], "unreadable"),
+    ] {
+        let decision = decide(step, "a:1", &hash(&fields));
+        assert_eq!(word(&decision), expected, "{step} {fields:?} {decision:?}");
+        let lenient = format!("{step}\non_error = \"record\"");
+        let decision = decide(&lenient, "a:1", &hash(&fields));
+        let expected = expected.replace("unreadable", "excepted");
+        assert_eq!(word(&decision), expected, "{lenient} {fields:?}");
+    }
+}
+
+#[test]
+fn u28_all_fields_of_a_json_conversion_are_compared_and_a_text_that_would_not_come_back_is_lossy() {
+    for (step, fields, new, lossy) in [
+        (
+            SPLIT,
+            [Some(r#"{"n":"v","k":1}"#), None, None],
+            [None, Some("v"), Some("1")],
+            false,
+        ),
+        (
+            SPLIT,
+            [Some(r#"{"n":"v"}"#), None, None],
+            [None, Some("v"), None],
+            false,
+        ),
+        (
+            SPLIT,
+            [Some(r#"{"k":1,"n":"v"}"#), None, None],
+            [None, Some("v"), Some("1")],
+            true,
+        ),
+        (
+            SPLIT,
+            [Some(r#"{"n": "v"}"#), None, None],
+            [None, Some("v"), None],
+            true,
+        ),
+        (
+            SPLIT,
+            [Some(r#"{"n":"v"}"#), Some("v"), None],
+            [None, Some("v"), None],
+            true,
+        ),
+        (
+            JOIN,
+            [None, Some("v"), Some("1")],
+            [Some(r#"{"n":"v","k":1}"#), None, None],
+            false,
+        ),
+    ] {
+        let view = hash(&fields);
+        let Decision::Work(Work::Convert { changes, .. }) = decide(step, "a:1", &view) else {
+            panic!("{fields:?}");
+        };
+        let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+        let old: Vec<_> = changes.iter().map(|change| change.old.clone()).collect();
+        let found: Vec<_> = changes.iter().map(|change| change.new.clone()).collect();
+        assert_eq!(old, view.fields);
+        assert_eq!(found, new.map(bytes));
+        assert_eq!(
+            changes.iter().any(|change| change.lossy),
+            lossy,
+            "{fields:?}"
+        );
+    }
 }

@@ -159,6 +159,23 @@ impl Template {
     }
 }
 
+impl Pattern {
+    /// How the keys of the pattern are put together from their captures.
+    pub fn as_template(&self) -> Template {
+        let pieces = self.parts.iter().map(|part| match part {
+            Part::Literal(bytes) => Piece::Literal(bytes.clone()),
+            Part::Capture { slot, .. } => Piece::Capture {
+                name: self.names[*slot].clone(),
+                column: 1,
+            },
+        });
+        Template {
+            source: self.source.clone(),
+            pieces: pieces.collect(),
+        }
+    }
+}
+
 /// The text as declared, safe to print.
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

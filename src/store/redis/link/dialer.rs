@@ -68,17 +68,41 @@ impl Dialer {
 
     /// A new connection to a node.
     pub(super) async fn dial(&self, node: &Node) -> Result<MultiplexedConnection, StoreErrorKind> {
+        self.connect(self.client(node)?).await
+    }
+
+    /// A new connection to a node, not to a database of it: a busy server takes no SELECT.
+    pub(super) async fn dial_server(
+        &self,
+        node: &Node,
+    ) -> Result<MultiplexedConnection, StoreErrorKind> {
+        let info = self.info(node).map(|info| {
+            let server = info.redis_settings().clone().set_db(0);
+            info.set_redis_settings(server)
+        });
+        self.connect(self.client_of(node, info)?).await
+    }
+
+    async fn connect(&self, client: Client) -> Result<MultiplexedConnection, StoreErrorKind> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        self.client(node)?
+        client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|e| connecting(&e, self.certificates.is_some()))
     }
 
     fn client(&self, node: &Node) -> Result<Client, StoreErrorKind> {
-        let info = self.info(node).ok_or_else(|| StoreErrorKind::Unreachable {
+        self.client_of(node, self.info(node))
+    }
+
+    fn client_of(
+        &self,
+        node: &Node,
+        info: Option<ConnectionInfo>,
+    ) -> Result<Client, StoreErrorKind> {
+        let info = info.ok_or_else(|| StoreErrorKind::Unreachable {
             reason: format!("{node} is no address"),
         })?;
         match &self.certificates {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::sync::Mutex;
 
 use self::dialer::Dialer;
@@ -174,6 +174,16 @@ impl Link {
     ) -> Result<MultiplexedConnection, StoreErrorKind> {
         let topology = self.topology().await?;
         self.dialer.dial(self.master_of(&topology, key)?).await
+    }
+
+    /// Sends one command to the master of a key over a connection of its own, while the others may be held
+    /// up; `None` where no connection is to be had. The next request makes the other connection anew.
+    pub(super) async fn aside(&self, key: &[u8], command: &Cmd) -> Option<RedisResult<Value>> {
+        let topology = self.topology().await.ok()?;
+        let node = self.master_of(&topology, key).ok()?;
+        self.live.lock().await.remove(node);
+        let mut connection = self.dialer.dial_server(node).await.ok()?;
+        Some(command.query_async(&mut connection).await)
     }
 
     fn master_of<'t>(

@@ -2,6 +2,7 @@
 
 mod declared;
 mod forms;
+mod members;
 mod time;
 use super::*;
 use proptest::prelude::*;

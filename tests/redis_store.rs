@@ -20,6 +20,7 @@ use outpost::model::plan::{
     Action, Decision, Evidence, Plan, PlanDigest, Purpose, RedisContent, Step, StepContent,
     StepEvidence,
 };
+use outpost::model::redis::convert::{Conversion, Format, Outcome};
 use outpost::model::redis::declaration::Declaration;
 use outpost::model::report::Done;
 use outpost::model::state::{Doing, LedgerStatus, MarkerStatus};
@@ -1132,6 +1133,84 @@ async fn too_little_memory_stops_a_copy_before_it_evicts_its_sources() {
     let error = bench.apply("0001_h", HASH_TAGS).await.unwrap_err();
     assert!(error.to_string().contains("maxmemory"), "{error}");
     assert_eq!(bench.keys().len(), before);
+}
+
+/// A script converts the times that programs write, and leaves the others to a library: both must agree.
+#[tokio::test]
+async fn times_converted_on_the_server_are_those_that_the_library_gives() {
+    let bench = Bench::new();
+    let mut times: Vec<String> = vec![
+        "2024-02-29T23:59:59Z".to_owned(),
+        "2023-02-29T00:00:00Z".to_owned(),
+        "2100-02-29T00:00:00Z".to_owned(),
+        "2000-02-29T12:00:00.5Z".to_owned(),
+        "2016-12-31T23:59:60Z".to_owned(),
+        "2024-01-01T24:00:00Z".to_owned(),
+        "2024-13-01T00:00:00Z".to_owned(),
+        "2024-01-01T00:00:00.123456789Z".to_owned(),
+        "2024-01-01T00:00:00.Z".to_owned(),
+        "2024-01-01t00:00:00z".to_owned(),
+        "2024-01-01T00:00:00+02:00".to_owned(),
+        "2024-01-01T00:00:00-00:30".to_owned(),
+        "2024-01-01 00:00:00Z".to_owned(),
+        "1970-01-01T00:00:00Z".to_owned(),
+        "1973-03-03T09:46:39.999Z".to_owned(),
+        "1973-03-03T09:46:40Z".to_owned(),
+        "9999-12-31T23:59:59.999Z".to_owned(),
+        "0000-01-01T00:00:00Z".to_owned(),
+        "1704067200000".to_owned(),
+        "99999999999".to_owned(),
+        "0".to_owned(),
+        "01704067200000".to_owned(),
+        "-1704067200000".to_owned(),
+        "17040672000001704067".to_owned(),
+        "1704067200".to_owned(),
+        String::new(),
+        "soon".to_owned(),
+        "2024-01-01T00:00:00Z\0".to_owned(),
+    ];
+    let mut state = 7_u64;
+    let mut next = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    for _ in 0..2000 {
+        let (y, mo, d) = (1960 + next(200), 1 + next(12), 1 + next(31));
+        let (h, mi, s) = (next(24), next(60), next(61));
+        let mut time = format!("{y:04}-{mo:02}-{d:02}T{h:02}:{mi:02}:{s:02}");
+        for digit in 0..next(11) {
+            time.push_str(if digit == 0 { "." } else { "" });
+            time.push_str(&next(10).to_string());
+        }
+        time.push_str(["Z", "Z", "Z", "+01:00", "z"][next(5) as usize]);
+        times.push(time);
+    }
+    let mut pipe = redis::pipe();
+    for (n, time) in times.iter().enumerate() {
+        let key = format!("tenant:{{{n}}}:tenant");
+        pipe.hset(key, "created_at", time);
+    }
+    let mut connection = redis::Client::open(bench.server.url())
+        .and_then(|client| client.get_connection())
+        .unwrap();
+    pipe.exec(&mut connection).unwrap();
+
+    let text = TIMESTAMPS.replace(
+        "to_format = \"unix_ms\"",
+        "to_format = \"unix_ms\"\non_error = \"record\"",
+    );
+    bench.apply("0002_t", &text).await.unwrap();
+    let conversion = Conversion::new(Format::Rfc3339, Format::UnixMs).unwrap();
+    for (n, time) in times.iter().enumerate() {
+        let expected = match conversion.apply(time.as_bytes()) {
+            Outcome::Converted(new) => String::from_utf8(new).unwrap(),
+            _ => time.clone(),
+        };
+        let found = &bench.hash(&format!("tenant:{{{n}}}:tenant"))["created_at"];
+        assert_eq!(*found, expected, "{time}");
+    }
 }
 
 #[tokio::test]

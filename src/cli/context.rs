@@ -126,8 +126,9 @@ fn stores(config: &Config, folder: &Path, limits: Limits) -> Result<Stores, CliE
 
 /// Runs a command's asynchronous part.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: all work is waiting for servers, and handing answers from thread to thread costs more than
+    // making use of them.
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CliError::Runtime)?

@@ -57,8 +57,8 @@ pub(in crate::cli) struct How {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) lock_wait: Option<Duration>,
 
-    /// How long another client of Redis may have to wait behind this run, such as 2ms
-    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = budget)]
+    /// How long another client of Redis may have to wait behind this run, such as 5ms
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = budget)]
     pub(super) latency_budget: Duration,
 
     /// The most Redis keys to deal with in a second; as many as go without

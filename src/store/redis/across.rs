@@ -268,7 +268,7 @@ impl Deed<'_> {
         self.on_keys(script, self.slot_of(target))
             .key(target)
             .key(self.bucket(&digest, target))
-            .arg(digest.field)
+            .arg(digest.member())
     }
 
     pub(super) fn reply(&self, reply: Value) -> Result<(Answer, Vec<u8>), StoreError> {

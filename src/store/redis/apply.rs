@@ -11,6 +11,7 @@ use redis::Value;
 
 use super::RedisStore;
 use super::deed::{Deed, Direction, Tally};
+use super::direct::{self, Bundle};
 use super::link::Session;
 use super::pace::Pace;
 use super::place::Place;
@@ -371,6 +372,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         place.examined(keys.len());
         let mut known: Option<BTreeSet<Vec<u8>>> = None;
+        let mut bundle = Bundle::default();
         for (index, member) in members.iter().enumerate() {
             if !member.is_going() {
                 continue;
@@ -386,8 +388,19 @@ impl RedisStore {
                 )?
             };
             let mut made = Vec::new();
-            for items in sorted.values() {
-                made.extend(member.deed.keys(items).await?);
+            for items in sorted.into_values() {
+                let Some(op) = items.first().map(|item| &item.step.op) else {
+                    continue;
+                };
+                let direct = member.deed.is_direct(op);
+                if !bundle.is_empty() && (!direct || bundle.collides(index, op)) {
+                    direct::carry_out(members, std::mem::take(&mut bundle)).await?;
+                }
+                if direct {
+                    bundle.add(index, op, items);
+                } else {
+                    made.extend(member.deed.keys(&items).await?);
+                }
             }
             if made.is_empty() || index + 1 == members.len() {
                 continue;
@@ -400,7 +413,7 @@ impl RedisStore {
                 }
             }
         }
-        Ok(())
+        direct::carry_out(members, bundle).await
     }
 
     /// Counts what a pass came to. Answers whether it found nothing to do.

@@ -221,7 +221,7 @@ impl Deed<'_> {
         };
         let values = self.store.supervised(self.session, self.id, run).await?;
         self.pace.took(items.len(), sent.elapsed());
-        let answers = self.in_order(items.len(), places, values)?;
+        let answers = self.parsed(self.in_order(items.len(), places, values)?)?;
         self.count(items, &answers).await?;
         Ok(answers)
     }

@@ -66,7 +66,7 @@ impl Deed<'_> {
                 .fold(call(&scripts::UNCOPY), |call, item| self.pair(call, item).0),
             (Op::Copy(_), Clean) => items.iter().fold(call(&scripts::CLEAN), |call, item| {
                 let (call, digest) = self.pair(call, item);
-                call.arg(digest.field)
+                call.arg(digest.member())
             }),
             (Op::Rename(op), Forward | Back) => {
                 let call = call(&scripts::RENAME).arg(named(op.kind));
@@ -106,7 +106,7 @@ impl Deed<'_> {
         }
         for item in items {
             let (with_keys, digest) = self.pair(call, item);
-            call = with_keys.arg(digest.field);
+            call = with_keys.arg(digest.member());
             for value in &item.values {
                 call = call.arg(value.as_slice());
             }

@@ -105,18 +105,9 @@ impl Deed<'_> {
         let mut made = Vec::new();
         let mut rest = items;
         while !rest.is_empty() {
-            let size = self.pace.size().min(self.pace.burst()).min(rest.len());
+            let size = self.batch_size(rest.len());
             let (batch, after) = rest.split_at(size);
-            let wait = self.pace.wait(batch.len());
-            if !wait.is_zero() {
-                let waited = self
-                    .run
-                    .cancel
-                    .run_until_cancelled(tokio::time::sleep(wait));
-                if waited.await.is_none() {
-                    return Err(self.session.error(StoreErrorKind::Cancelled));
-                }
-            }
+            self.wait_for(size).await?;
             let sound = self.without_strays(batch);
             let batch = sound.as_deref().unwrap_or(batch);
             let answers = self.batch(batch).await?;
@@ -128,6 +119,24 @@ impl Deed<'_> {
             rest = after;
         }
         Ok(made)
+    }
+
+    /// How many of so many keys the next batch has.
+    pub(super) fn batch_size(&self, left: usize) -> usize {
+        self.pace.size().min(self.pace.burst()).min(left)
+    }
+
+    /// Waits until so many keys may be dealt with.
+    pub(super) async fn wait_for(&self, keys: usize) -> Result<(), StoreError> {
+        let wait = self.pace.wait(keys);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let waiting = tokio::time::sleep(wait);
+        match self.run.cancel.run_until_cancelled(waiting).await {
+            Some(()) => Ok(()),
+            None => Err(self.session.error(StoreErrorKind::Cancelled)),
+        }
     }
 
     /// The keys that may be dealt with, where there are others, which are findings.
@@ -291,13 +300,36 @@ impl Deed<'_> {
             .into_iter()
             .map(|part| (part.call, part.places))
             .unzip();
+        let words = self.words(count, &calls, places).await?;
+        self.parsed(words)
+    }
+
+    /// Runs calls that answer with a word for each key, and puts those into the order of the batch.
+    pub(super) async fn words(
+        &self,
+        count: usize,
+        calls: &[Call],
+        places: Vec<Vec<usize>>,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
         let sent = Instant::now();
         let values = self
             .store
-            .run_calls(self.session, self.run.lease, &calls, DOING)
+            .run_calls(self.session, self.run.lease, calls, DOING)
             .await?;
         self.pace.took(count, sent.elapsed());
         self.in_order(count, places, values)
+    }
+
+    /// The answers that words stand for; a place without a call has nothing to do.
+    pub(super) fn parsed(&self, words: Vec<Vec<u8>>) -> Result<Vec<Answer>, StoreError> {
+        words
+            .iter()
+            .map(|word| match word.as_slice() {
+                b"" => Ok(Answer::Done),
+                word => Answer::parse(word)
+                    .ok_or_else(|| self.session.unexpected(DOING, &"an unknown answer")),
+            })
+            .collect()
     }
 
     /// The answers to calls in the order of the batch.
@@ -306,8 +338,8 @@ impl Deed<'_> {
         count: usize,
         places: Vec<Vec<usize>>,
         values: Vec<redis::Value>,
-    ) -> Result<Vec<Answer>, StoreError> {
-        let mut answers = vec![Answer::Done; count];
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut answers = vec![Vec::new(); count];
         for (places, value) in places.into_iter().zip(values) {
             let words: Vec<Vec<u8>> =
                 redis::from_redis_value(value).map_err(|e| self.session.unexpected(DOING, &e))?;
@@ -316,10 +348,8 @@ impl Deed<'_> {
                 return Err(self.session.unexpected(DOING, &what));
             }
             for (place, word) in places.into_iter().zip(words) {
-                let answer = Answer::parse(&word)
-                    .ok_or_else(|| self.session.unexpected(DOING, &"an unknown answer"))?;
                 if let Some(slot) = answers.get_mut(place) {
-                    *slot = answer;
+                    *slot = word;
                 }
             }
         }

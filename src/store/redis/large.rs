@@ -115,7 +115,7 @@ impl Deed<'_> {
             .on_keys(&scripts::DROP_COPY, self.slot_of(target))
             .key(target)
             .key(self.bucket(&digest, target))
-            .arg(digest.field);
+            .arg(digest.member());
         match written.commit(&back).await? {
             Answer::Changed => Ok(Answer::Written),
             _ => Ok(Answer::Changed),
@@ -255,7 +255,7 @@ impl Deed<'_> {
             .key(self.store.keys.part(target))
             .key(target)
             .key(self.bucket(&digest, target))
-            .arg(digest.field)
+            .arg(digest.member())
     }
 
     /// When a key expires in Unix milliseconds, from what is left and the server's clock.

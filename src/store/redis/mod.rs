@@ -11,6 +11,7 @@ mod calls;
 mod command;
 mod compare;
 mod deed;
+mod direct;
 mod errors;
 mod estimate;
 mod fences;

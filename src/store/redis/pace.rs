@@ -18,7 +18,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            latency_budget: Duration::from_millis(2),
+            latency_budget: Duration::from_millis(1),
             max_keys_per_second: None,
             ignore_memory: false,
         }
@@ -146,7 +146,7 @@ mod tests {
     fn slow_batches_become_small_and_the_way_is_not_counted() {
         let pace = Pace::new(Limits::default());
         pace.way(Duration::from_millis(50));
-        pace.took(50, Duration::from_millis(51));
+        pace.took(50, Duration::from_micros(50_500));
         assert!(pace.size() > 50);
         for _ in 0..10 {
             pace.took(50, Duration::from_millis(100));

@@ -44,7 +44,11 @@ impl RedisStore {
                 let digest = SourceDigest::of(&item.key);
                 let target = item.target.as_deref().unwrap_or_default();
                 let bucket = self.keys.bucket(id, digest.bucket(buckets), target);
-                pipeline.cmd("HGET").arg(bucket).arg(&digest.field[..]);
+                pipeline
+                    .cmd("SMISMEMBER")
+                    .arg(bucket)
+                    .arg(digest.member())
+                    .arg(format!("-{}", digest.member()));
             }
         }
         let mut answers = session.pipeline(DOING, &pipeline).await?.into_iter();
@@ -66,11 +70,11 @@ impl RedisStore {
                 view.target = number(session, next())? == 1;
             }
             if buckets.is_some() && matches!(op, Op::Copy(_)) {
-                let mark: Option<Vec<u8>> = parsed(session, next())?;
-                view.recorded = match mark.as_deref() {
-                    None => None,
-                    Some(b"c") => Some(Recorded::Copied),
-                    Some(_) => Some(Recorded::Kept),
+                let marks: (bool, bool) = parsed(session, next())?;
+                view.recorded = match marks {
+                    (false, _) => None,
+                    (true, false) => Some(Recorded::Copied),
+                    (true, true) => Some(Recorded::Kept),
                 };
             }
             views.push(view);

@@ -17,7 +17,7 @@ use super::pace;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Keys that the server looks at for one page: more would hold it up for longer, fewer cost round trips.
-const COUNT: usize = 250;
+const COUNT: usize = 400;
 /// Walks that a topology may spoil before the keys are given up on.
 const WALKS: u32 = 5;
 

@@ -77,6 +77,7 @@ key_scripts! {
     CLEAN = [SIZE, FLAT, EQUAL, include_str!("lua/clean.lua")];
     RENAME = [include_str!("lua/rename.lua")];
     CONVERT = [FIELD, include_str!("lua/convert.lua")];
+    DIRECT = [FIELD, include_str!("lua/times.lua"), include_str!("lua/direct.lua")];
     SET = [FIELD, include_str!("lua/set.lua")];
     UNSET = [include_str!("lua/unset.lua")];
     FIELDS = [FIELD, include_str!("lua/fields.lua")];

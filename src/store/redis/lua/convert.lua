@@ -46,7 +46,7 @@ for k = FIRST, #KEYS do
   if answer == 'written' and not even(key, gone) then answer = 'uneven' end
   if answer == 'written' then
     if #changed > 0 then put(key, changed) end
-    if #come > 0 then put(key, come, gone[1]) end
+    if #come > 0 then put(key, come, nil, gone[1]) end
     -- At the end: a hash without a field would be gone.
     if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
   end

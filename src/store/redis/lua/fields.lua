@@ -15,7 +15,7 @@ for k = FIRST, #KEYS do
     elseif value and redis.call('HEXISTS', KEYS[k], ARGV[5]) == 1 then
       answer = 'refused'
     elseif value then
-      put(KEYS[k], {ARGV[5], value}, ARGV[4])
+      put(KEYS[k], {ARGV[5], value}, nil, ARGV[4])
       redis.call('HDEL', KEYS[k], ARGV[4])
       answer = 'written'
     end

@@ -2,11 +2,11 @@
 -- 6 how many elements it must have.
 local part, target, bucket = KEYS[FIRST], KEYS[FIRST + 1], KEYS[FIRST + 2]
 local answer
-if redis.call('HEXISTS', bucket, ARGV[3]) == 1 then
+if redis.call('SISMEMBER', bucket, ARGV[3]) == 1 then
   answer = 'done'
 elseif redis.call('EXISTS', target) == 1 and ARGV[4] ~= 'replace' then
   answer = ARGV[4] == 'keep' and 'done' or 'refused'
-  if answer == 'done' then redis.call('HSET', bucket, ARGV[3], 'k') end
+  if answer == 'done' then redis.call('SADD', bucket, ARGV[3], '-' .. ARGV[3]) end
 elseif measure(redis.call('TYPE', part).ok, part) ~= tonumber(ARGV[6]) then
   answer = 'changed'
 end
@@ -16,5 +16,5 @@ if answer then
 end
 if ARGV[5] == '0' then redis.call('PERSIST', part) else redis.call('PEXPIREAT', part, ARGV[5]) end
 redis.call('RENAME', part, target)
-redis.call('HSET', bucket, ARGV[3], 'c')
+redis.call('SADD', bucket, ARGV[3])
 return {'written', ''}

@@ -2,10 +2,10 @@
 -- a target that is kept, 6 when it expires in Unix ms (0: never).
 -- Answers what came of it, and what tells the written target from a later one.
 local target, bucket = KEYS[FIRST], KEYS[FIRST + 1]
-if redis.call('HEXISTS', bucket, ARGV[3]) == 1 then return {'done', ''} end
+if redis.call('SISMEMBER', bucket, ARGV[3]) == 1 then return {'done', ''} end
 local there = redis.call('EXISTS', target) == 1
 if there and ARGV[4] == 'keep' then
-  redis.call('HSET', bucket, ARGV[3], 'k')
+  redis.call('SADD', bucket, ARGV[3], '-' .. ARGV[3])
   return {'done', ''}
 elseif there and ARGV[4] == 'fail' then
   return {'refused', ''}
@@ -13,6 +13,6 @@ elseif ARGV[5] == '' then
   return {'changed', ''}
 end
 redis.call('RESTORE', target, ARGV[6], ARGV[5], 'ABSTTL', 'REPLACE')
-redis.call('HSET', bucket, ARGV[3], 'c')
+redis.call('SADD', bucket, ARGV[3])
 local dump = redis.call('DUMP', target)
 return {'written', dump and redis.sha1hex(dump) or ''}

@@ -4,5 +4,5 @@ local target, bucket = KEYS[FIRST], KEYS[FIRST + 1]
 local dump = redis.call('DUMP', target)
 if not dump or redis.sha1hex(dump) ~= ARGV[4] then return {'kept', ''} end
 redis.call('UNLINK', target)
-redis.call('HDEL', bucket, ARGV[3])
+redis.call('SREM', bucket, ARGV[3])
 return {'written', ''}

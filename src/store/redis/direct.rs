@@ -1,0 +1,173 @@
+//! Steps over hash fields that the server decides by itself, without anything being read first. Those of
+//! several migrations that meet on a key are carried out together, by one script call.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::apply::Member;
+use super::calls::flag;
+use super::deed::{Answer, Deed, Direction};
+use super::link::slot;
+use super::scripts;
+use crate::model::redis::convert::Format;
+use crate::model::redis::op::{Conversions, Item, Op};
+use crate::store::StoreError;
+
+/// Keys of a page, each with the steps that are due on it, in the plan's order.
+#[derive(Default)]
+pub(super) struct Bundle<'d> {
+    keys: BTreeMap<Vec<u8>, Vec<(usize, Item<'d>)>>,
+    /// The fields that each member's steps so far are about.
+    fields: BTreeMap<usize, BTreeSet<String>>,
+}
+
+impl<'d> Bundle<'d> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether another member's step is about the same field: then that one has to be over first. Two steps
+    /// of one member never meet on a key.
+    pub(super) fn collides(&self, member: usize, op: &Op) -> bool {
+        let fields = op.fields();
+        self.fields
+            .iter()
+            .filter(|(other, _)| **other != member)
+            .any(|(_, theirs)| fields.iter().any(|field| theirs.contains(*field)))
+    }
+
+    /// Adds keys of one member's step.
+    pub(super) fn add(&mut self, member: usize, op: &Op, items: Vec<Item<'d>>) {
+        let fields = op.fields().into_iter().map(str::to_owned);
+        self.fields.entry(member).or_default().extend(fields);
+        for item in items {
+            let due = self.keys.entry(item.key.clone()).or_default();
+            if !due.iter().any(|(other, _)| *other == member) {
+                due.push((member, item));
+            }
+        }
+    }
+}
+
+/// What a script calls the step; `None` for one that it cannot decide.
+fn kind(op: &Op) -> Option<&'static str> {
+    match op {
+        Op::Set(set) if !set.overwrite => Some("set"),
+        Op::Convert(convert) => match &convert.what {
+            Conversions::Values(values) => {
+                match (values.conversion.from(), values.conversion.to()) {
+                    (Format::Rfc3339, Format::UnixMs) => Some("unix_ms"),
+                    (Format::Rfc3339, Format::UnixS) => Some("unix_s"),
+                    _ => None,
+                }
+            }
+            Conversions::Members(_) => None,
+        },
+        _ => None,
+    }
+}
+
+impl Deed<'_> {
+    /// Whether the server can decide this step by itself.
+    pub(super) fn is_direct(&self, op: &Op) -> bool {
+        self.direction == Direction::Forward && self.allow_lossy && kind(op).is_some()
+    }
+}
+
+/// Carries out a bundle.
+pub(super) async fn carry_out(
+    members: &[Member<'_>],
+    bundle: Bundle<'_>,
+) -> Result<(), StoreError> {
+    // Keys on which the same steps are due go together: the steps are said once.
+    let mut alike: BTreeMap<Vec<(usize, usize)>, Vec<Vec<Item<'_>>>> = BTreeMap::new();
+    for due in bundle.keys.into_values() {
+        let steps = due
+            .iter()
+            .map(|(member, item)| (*member, item.step.number))
+            .collect();
+        let items = due.into_iter().map(|(_, item)| item).collect();
+        alike.entry(steps).or_default().push(items);
+    }
+    for (steps, keys) in alike {
+        let doers: Vec<&Member<'_>> = steps
+            .iter()
+            .filter_map(|(member, _)| members.get(*member))
+            .collect();
+        let mut rest = keys.as_slice();
+        while let Some(first) = doers.first().filter(|_| !rest.is_empty()) {
+            let size = first.deed.batch_size(rest.len());
+            let (batch, after) = rest.split_at(size);
+            first.deed.wait_for(size).await?;
+            run(&doers, batch).await?;
+            rest = after;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a batch: for each key the items of the same steps, each step's of one member.
+async fn run(doers: &[&Member<'_>], batch: &[Vec<Item<'_>>]) -> Result<(), StoreError> {
+    let (Some(first), Some(pattern)) = (doers.first(), batch.first()) else {
+        return Ok(());
+    };
+    let deed = &first.deed;
+    let mut by_slot: BTreeMap<Option<u16>, Vec<usize>> = BTreeMap::new();
+    for (place, items) in batch.iter().enumerate() {
+        let key = items.first().map_or(&[][..], |item| item.key.as_slice());
+        let slot = deed.store.link.is_cluster().then(|| slot(key));
+        by_slot.entry(slot).or_default().push(place);
+    }
+    let mut calls = Vec::with_capacity(by_slot.len());
+    let mut places = Vec::with_capacity(by_slot.len());
+    for (slot, here) in by_slot {
+        let mut call = deed
+            .on_keys(&scripts::DIRECT, slot)
+            .arg(flag(deed.field_ttls))
+            .arg(pattern.len().to_string());
+        for item in pattern {
+            let fields = item.step.op.fields();
+            call = call
+                .arg(kind(&item.step.op).unwrap_or_default())
+                .arg(fields.len().to_string());
+            for field in fields {
+                call = call.arg(field);
+            }
+        }
+        for items in here.iter().filter_map(|place| batch.get(*place)) {
+            for (index, item) in items.iter().enumerate() {
+                if index == 0 {
+                    call = call.key(item.key.as_slice());
+                }
+                for value in &item.values {
+                    call = call.arg(value.as_slice());
+                }
+            }
+        }
+        calls.push(call);
+        places.push(here);
+    }
+    let words = deed.words(batch.len(), &calls, places).await?;
+    for (index, member) in doers.iter().enumerate() {
+        let mut plain = (Vec::new(), Vec::new());
+        let mut odd = Vec::new();
+        for (items, letters) in batch.iter().zip(&words) {
+            let Some(item) = items.get(index) else {
+                continue;
+            };
+            let answer = match letters.get(index) {
+                Some(b'W') => Answer::Written,
+                Some(b'G') => Answer::Gone,
+                Some(b'D') => Answer::Done,
+                _ => {
+                    odd.push(item.clone());
+                    continue;
+                }
+            };
+            plain.0.push(item.clone());
+            plain.1.push(answer);
+        }
+        member.deed.count(&plain.0, &plain.1).await?;
+        member.deed.keys(&odd).await?;
+    }
+    Ok(())
+}

@@ -290,6 +290,12 @@ fn redis_user(rules: &[String]) -> (RedisServer, String) {
         redis_cmd(&redis, &["SET", &format!("immortal:{id}"), "v"]);
         redis_cmd(&redis, &["SET", &format!("gone:{id}"), "v"]);
     }
+    // So many fields that it is copied in parts.
+    let fields: Vec<String> = (0..2500).map(|n| format!("f{n}")).collect();
+    let mut large = vec!["HSET", "a:large", "at", "2024-05-01T10:00:00Z", "old", "1"];
+    large.extend(["spare", "1"]);
+    large.extend(fields.iter().flat_map(|field| [field.as_str(), "v"]));
+    redis_cmd(&redis, &large);
     let mut command: Vec<&str> = vec![
         "ACL",
         "SETUSER",

@@ -9,9 +9,17 @@ mod keyspace;
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Stdio};
 
 use cluster::RedisCluster;
+use serde_json::Value;
 use support::project::Project;
+
+/// Milliseconds that end in no zero, so that the way back spells them alike.
+fn millis(t: usize) -> usize {
+    t % 100 * 10 + t % 9 + 1
+}
 
 /// A legacy deployment: as the earlier versions of the application wrote it.
 fn legacy(tenants: usize) -> Vec<Vec<String>> {
@@ -20,7 +28,7 @@ fn legacy(tenants: usize) -> Vec<Vec<String>> {
     for t in 0..tenants {
         let id = format!("t{t}");
         let key = format!("tenant:{id}");
-        let time = format!("2024-01-02T03:04:{:02}.{:03}Z", t % 60, t % 1000);
+        let time = format!("2024-01-02T03:04:{:02}.{:03}Z", t % 60, millis(t));
         add(&[
             "HSET",
             &key,
@@ -65,7 +73,7 @@ fn legacy(tenants: usize) -> Vec<Vec<String>> {
 fn migrated(tenants: usize) -> BTreeMap<String, (String, Option<i64>)> {
     let mut keys = BTreeMap::new();
     for t in 0..tenants {
-        let ms = 1_704_164_640_000 + (t as i64 % 60) * 1000 + t as i64 % 1000;
+        let ms = 1_704_164_640_000 + (t as i64 % 60) * 1000 + millis(t) as i64;
         let key = format!("tenant:{{t{t}}}");
         let tenant = format!(
             r#"{{"created_at": "{ms}", "entity": "tenant", "id": "t{t}", "metadata": "{{}}", "updated_at": "{ms}"}}"#
@@ -133,4 +141,139 @@ fn u28_the_three_migrations_cross_the_slots_of_a_cluster_and_are_cleaned_up() {
         .filter(|key| key.starts_with("tenant:t") || key.starts_with("outpost:copied:"))
         .collect();
     assert_eq!(left, Vec::<&String>::new());
+}
+
+/// Begins an apply that goes slowly enough to meet it in the middle, and waits until it has changed keys.
+fn slowly_applied(project: &Project) -> (Child, BufReader<ChildStdout>) {
+    let mut command = project.command(&[
+        "migrate",
+        "apply",
+        "plan.bin",
+        "--format",
+        "json",
+        "--max-keys-per-second",
+        "1500",
+    ]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while events.read_line(&mut line).unwrap() > 0 {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["event"] == "progress" && event["changed"].as_u64().unwrap() > 0 {
+            return (child, events);
+        }
+        line.clear();
+    }
+    panic!("it ended before it was met");
+}
+
+/// Waits for the end, and gives the exit code.
+fn ended(mut child: Child, mut events: BufReader<ChildStdout>) -> Option<i32> {
+    let mut rest = String::new();
+    events.read_to_string(&mut rest).unwrap();
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn u29_a_slot_that_moves_during_an_apply_takes_its_keys_along() {
+    let cluster = RedisCluster::start();
+    cluster.load(legacy(600));
+    let project = project(&cluster);
+    project.migrate("plan -out plan.bin").ok();
+    let (child, events) = slowly_applied(&project);
+    // The slots of sources and of targets, some that a pass has been through, and some that it has not.
+    for t in 0..3 {
+        for key in [format!("tenant:t{t}"), format!("tenant:{{t{t}}}:tenant")] {
+            let slot = RedisCluster::slot(&key);
+            cluster.move_slot(slot, (cluster.node_of_slot(slot) + 1) % 3);
+        }
+    }
+    assert_eq!(ended(child, events), Some(0));
+    assert_eq!(new_form(&cluster), migrated(600));
+    project.migrate("verify").ok();
+}
+
+#[test]
+fn a_replica_that_takes_over_during_an_apply_is_gone_on_with() {
+    let mut cluster = RedisCluster::builder().replicas().start();
+    cluster.load(legacy(600));
+    let project = project(&cluster);
+    project.migrate("plan -out plan.bin").ok();
+    let (child, events) = slowly_applied(&project);
+    cluster.kill_master(1);
+    cluster.wait_for_failover();
+    // What a failover lost of the ledger or the lease ends the run; the same plan goes on.
+    if ended(child, events) != Some(0) {
+        project.migrate("apply plan.bin --lock-wait 60s").ok();
+    }
+    assert_eq!(new_form(&cluster), migrated(600));
+    project.migrate("verify").ok();
+}
+
+#[test]
+fn a_slot_that_nobody_serves_is_named_and_nothing_is_written() {
+    let cluster = RedisCluster::start();
+    cluster.load(legacy(20));
+    let project = project(&cluster);
+    project.migrate("plan -out plan.bin").ok();
+    let before = cluster.keyspace();
+    let slot = RedisCluster::slot("nobody's");
+    let owner = cluster.node_of_slot(slot);
+    cluster.uncover_slot(slot);
+    for command in ["plan", "apply plan.bin", "verify", "list"] {
+        let ended = project.migrate(command).exits(1);
+        ended.says("CLUSTERDOWN").says(&slot.to_string());
+    }
+    cluster.cover_slot(slot, owner);
+    cluster.wait_until_ok();
+    assert_eq!(cluster.keyspace(), before);
+    project.migrate("apply plan.bin").ok();
+}
+
+#[test]
+fn a_layout_that_is_not_that_of_outpost_toml_is_refused() {
+    let cluster = RedisCluster::start();
+    let single = Project::outpost_schema().redis_url(&cluster.urls()[0]);
+    single.migrate("list").exits(1).says("cluster = true");
+    let server = support::fresh_redis();
+    let many = Project::outpost_schema().redis_cluster(&[server.url().to_owned()]);
+    many.migrate("list").exits(1).says("no node of a cluster");
+}
+
+#[test]
+fn a_revert_takes_back_what_was_copied_across_slots_and_nothing_else() {
+    let cluster = RedisCluster::start();
+    cluster.load(legacy(100));
+    let before = cluster.keyspace();
+    let project = project(&cluster);
+    project.migrate("apply --yes").ok();
+    cluster.cmd(&["DEL", "tenant:{t7}:tenant"]);
+    cluster.cmd(&["HSET", "tenant:{t8}:tenant", "metadata", "newer"]);
+    // What the application deleted stays deleted, in every later pass too.
+    project.migrate("plan -detailed-exitcode").ok();
+    assert!(!cluster.keyspace().contains_key("tenant:{t7}:tenant"));
+
+    project.migrate("apply --yes --to 0.11").exits(1);
+    project
+        .file(
+            "schema/versions.toml",
+            "[[version]]\nname = \"none\"\nadd = []\n[[version]]\nname = \"1.2\"\nadd = [\"redis/0001_hash_tags\", \"redis/0002_timestamps\", \"redis/0003_entity\"]\n",
+        )
+        .migrate("apply --yes --to none --allow-lossy")
+        .ok();
+    let mut after = cluster.keyspace();
+    after.retain(|key, _| !key.contains("outpost"));
+    let changed = after.remove("tenant:{t8}:tenant").unwrap();
+    assert!(changed.value.contains("newer"), "{}", changed.value);
+    let extra: Vec<_> = after
+        .iter()
+        .filter(|(k, v)| before.get(*k) != Some(v))
+        .take(5)
+        .collect();
+    let gone: Vec<_> = before
+        .keys()
+        .filter(|k| !after.contains_key(*k))
+        .take(5)
+        .collect();
+    assert!(extra.is_empty() && gone.is_empty(), "{extra:?} {gone:?}");
 }

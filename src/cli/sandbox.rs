@@ -30,7 +30,8 @@ impl Sandbox {
             // Handlers come before the servers: a signal during their start must find somebody to clean up.
             let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
             let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
-            let sandbox = tokio::task::block_in_place(crate::sandbox::Sandbox::start)?;
+            // Blocks, and nothing else is to do meanwhile: a signal is noticed afterwards.
+            let sandbox = crate::sandbox::Sandbox::start()?;
             let Some((program, arguments)) = self.command.split_first() else {
                 for (name, value) in sandbox.env() {
                     writeln(&format!("{name}={value}"))?;

@@ -25,7 +25,8 @@ fn context(store: &StoreKind, address: &str, kind: &StoreErrorKind) -> String {
         // These name the migration's own file and line; the server's address adds nothing.
         StoreErrorKind::Statement(_)
         | StoreErrorKind::Keys { .. }
-        | StoreErrorKind::Script { .. } => String::new(),
+        | StoreErrorKind::Script { .. }
+        | StoreErrorKind::RequirementFailed { .. } => String::new(),
         _ => format!("{name} at {address}: "),
     }
 }

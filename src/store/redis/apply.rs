@@ -60,6 +60,18 @@ impl Member<'_> {
         self.progress().failed.get_or_insert(error);
     }
 
+    /// What came of its work. An error that is its own fails it alone; one of the servers is passed on.
+    pub(super) fn own<T>(&self, outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match outcome {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if is_own(&error.kind) => {
+                self.fail(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether it has not failed.
     pub(super) fn is_going(&self) -> bool {
         self.progress().failed.is_none()
@@ -74,6 +86,17 @@ impl Member<'_> {
     pub(super) fn changed(&self) -> u64 {
         self.progress().done.changed + self.deed.tally().written
     }
+}
+
+/// Whether an error is about what a step does, and not about the servers or the run.
+fn is_own(kind: &StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::Permission { .. }
+            | StoreErrorKind::Server { .. }
+            | StoreErrorKind::Keys { .. }
+            | StoreErrorKind::Script { .. }
+    )
 }
 
 /// Which way a step over keys runs; `None` for one that only writes the ledger.
@@ -399,7 +422,11 @@ impl RedisStore {
                 if direct {
                     bundle.add(index, op, items);
                 } else {
-                    made.extend(member.deed.keys(&items).await?);
+                    made.extend(
+                        member
+                            .own(member.deed.keys(&items).await)?
+                            .unwrap_or_default(),
+                    );
                 }
             }
             if made.is_empty() || index + 1 == members.len() {

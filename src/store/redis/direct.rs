@@ -98,7 +98,10 @@ pub(super) async fn carry_out(
             let size = first.deed.batch_size(rest.len());
             let (batch, after) = rest.split_at(size);
             first.deed.wait_for(size).await?;
-            run(&doers, batch).await?;
+            let outcome = run(&doers, batch).await;
+            for doer in &doers {
+                doer.own(outcome.clone())?;
+            }
             rest = after;
         }
     }

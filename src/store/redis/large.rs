@@ -308,18 +308,21 @@ impl<'d> Watch<'d> {
 
     /// Ends the watch, and says whether the key is as it was when it began.
     async fn is_unchanged(&mut self) -> Result<bool, StoreError> {
-        let commands = ["MULTI", "PING", "EXEC"].map(redis::cmd);
+        self.ask::<()>(&redis::cmd("MULTI")).await?;
+        let commands = ["PING", "EXEC"].map(redis::cmd);
         let answers = self.send(commands.to_vec()).await?;
         Ok(matches!(answers.last(), Some(Value::Array(_))))
     }
 
     /// Runs a call only where the watched key is as it was when the watch began.
     async fn commit(&mut self, call: &Call) -> Result<Answer, StoreError> {
-        let commands = vec![redis::cmd("MULTI"), call.in_full(), redis::cmd("EXEC")];
+        // By itself: were it refused, what follows would run without its condition.
+        self.ask::<()>(&redis::cmd("MULTI")).await?;
+        let commands = vec![call.in_full(), redis::cmd("EXEC")];
         match self.send(commands).await?.pop() {
-            Some(Value::Array(mut replies)) => self.answer(replies.pop()),
+            Some(Value::Array(mut replies)) => self.answer(call, replies.pop()),
             Some(Value::Nil) => Ok(Answer::Changed),
-            other => self.answer(other),
+            other => self.answer(call, other),
         }
     }
 
@@ -329,14 +332,14 @@ impl<'d> Watch<'d> {
         let mut watch = redis::cmd("WATCH");
         watch.arg(key);
         let answers = self.send(vec![call.in_full(), watch]).await?;
-        self.answer(answers.into_iter().next())
+        self.answer(call, answers.into_iter().next())
     }
 
-    fn answer(&self, reply: Option<Value>) -> Result<Answer, StoreError> {
+    fn answer(&self, call: &Call, reply: Option<Value>) -> Result<Answer, StoreError> {
         let reply = reply
             .unwrap_or(Value::Nil)
             .extract_error()
-            .map_err(|e| self.deed.session.error(classify(&e, DOING)))?;
+            .map_err(|e| call.refused(self.deed.session, DOING, &e))?;
         self.deed.reply(reply).map(|(answer, _)| answer)
     }
 }

@@ -35,8 +35,18 @@ pub(in crate::store::redis) struct Session<'a> {
 /// What kept a request from being answered, in part or as a whole.
 struct Trouble {
     kind: StoreErrorKind,
-    /// The servers said where to ask instead: there is nothing to wait for.
-    redirected: bool,
+    what_next: Next,
+}
+
+/// What is to be done about a trouble.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Ask at once: the servers said where.
+    Redirected,
+    /// Wait, and ask again.
+    Wait,
+    /// Nothing: the node that was to be asked is no master any more.
+    GiveUp,
 }
 
 impl<'a> Session<'a> {
@@ -126,11 +136,13 @@ impl<'a> Session<'a> {
             let Err(trouble) = round.await else {
                 return Ok(answers.into_iter().map(Value::extract_error).collect());
             };
-            if trouble.redirected && redirections < REDIRECTIONS {
-                redirections += 1;
-            } else {
-                redirections = 0;
-                attempt = self.again(attempt, trouble.kind).await?;
+            match trouble.what_next {
+                Next::GiveUp => return Err(self.error(trouble.kind)),
+                Next::Redirected if redirections < REDIRECTIONS => redirections += 1,
+                Next::Redirected | Next::Wait => {
+                    redirections = 0;
+                    attempt = self.again(attempt, trouble.kind).await?;
+                }
             }
         }
     }
@@ -200,9 +212,17 @@ impl<'a> Session<'a> {
     ) -> Result<(), Trouble> {
         let plain = |kind| Trouble {
             kind,
-            redirected: false,
+            what_next: Next::Wait,
         };
         let topology = self.link.topology().await.map_err(plain)?;
+        if let Some(node) = self.node.filter(|node| !topology.masters.contains(node)) {
+            return Err(Trouble {
+                kind: StoreErrorKind::Disconnected {
+                    reason: format!("{node} is no master any more"),
+                },
+                what_next: Next::GiveUp,
+            });
+        }
         if let ([node], true) = (
             topology.masters.as_slice(),
             waiting.len() == pipeline.len() && !self.link.is_cluster(),
@@ -312,7 +332,7 @@ impl<'a> Session<'a> {
                             kind: StoreErrorKind::NotReady {
                                 reason: error.to_string(),
                             },
-                            redirected: true,
+                            what_next: Next::Redirected,
                         });
                         left.push(index);
                         continue;
@@ -323,7 +343,7 @@ impl<'a> Session<'a> {
             if let Some(kind) = unready(&value, self.link.layout != Layout::Single) {
                 trouble = Some(Trouble {
                     kind,
-                    redirected: false,
+                    what_next: Next::Wait,
                 });
                 left.push(index);
                 continue;
@@ -345,7 +365,7 @@ impl<'a> Session<'a> {
     ) -> Result<Value, Trouble> {
         let plain = |kind| Trouble {
             kind,
-            redirected: false,
+            what_next: Next::Wait,
         };
         let (Some(command), Some((address, _))) = (command, redirection.redirect_node()) else {
             return Err(plain(classify(redirection, doing)));

@@ -14,7 +14,11 @@ if answer then
   redis.call('UNLINK', part)
   return {answer, ''}
 end
-if ARGV[5] == '0' then redis.call('PERSIST', part) else redis.call('PEXPIREAT', part, ARGV[5]) end
+if ARGV[5] == '0' then
+  redis.call('PERSIST', part)
+else
+  redis.call('PEXPIREAT', part, ARGV[5])
+end
 redis.call('RENAME', part, target)
 redis.call('SADD', bucket, ARGV[3])
 return {'written', ''}

@@ -28,7 +28,7 @@ use outpost::model::verification::{CheckOutcome, Verification};
 use outpost::sandbox::RedisServer;
 use outpost::store::redis::{Limits, RedisStore};
 use outpost::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
-use support::{fresh_redis, fresh_redis_with, redis_cmd, redis_text};
+use support::{fresh_redis, fresh_redis_with, redis_cmd, redis_text, try_redis_cmd};
 use tokio_util::sync::CancellationToken;
 
 const HASH_TAGS: &str = r#"
@@ -299,10 +299,12 @@ async fn u24_u26_keys_found_by_scanning_are_copied_with_their_time_to_live() {
         bench.hash("tenant:{*[x]?}:destinations")["d1"],
         "{}".to_owned()
     );
-    assert_eq!(
-        bench.number(&["PEXPIRETIME", "tenant:{b c}:destination:d:1"]),
-        33_000_000_000_123
-    );
+    let key = "tenant:{b c}:destination:d:1";
+    match try_redis_cmd(bench.server.url(), &["PEXPIRETIME", key]) {
+        Ok(at) => assert_eq!(at, redis::Value::Int(33_000_000_000_123)),
+        // Before Redis 7.0 nobody can ask for the moment itself.
+        Err(_) => assert!(bench.number(&["PTTL", key]) > 30_000_000_000_000),
+    }
     assert_eq!(bench.number(&["PTTL", "tenant:{a}:tenant"]), -1);
     assert_eq!(
         bench.hash("tenant:{gone}:destination:d")["id"],

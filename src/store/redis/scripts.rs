@@ -31,6 +31,7 @@ scripts! {
     RENEW = [FENCE, include_str!("lua/renew.lua")];
     RELEASE = [include_str!("lua/release.lua")];
     PUT = [FENCE, include_str!("lua/put.lua")];
+    CHECKPOINT = [FENCE, include_str!("lua/checkpoint.lua")];
     RECORD = [FENCE, include_str!("lua/record.lua")];
     BUCKETS = [FENCE, include_str!("lua/buckets.lua")];
     DROP = [FENCE, include_str!("lua/drop.lua")];

@@ -95,6 +95,15 @@ impl Bench {
         self.sql.inner.writes() + self.redis.inner.writes()
     }
 
+    /// As an operator does with `unlock`.
+    async fn take_leases_away(&self) {
+        for store in [&self.sql, &self.redis] {
+            if let Some(held) = store.lease().await.unwrap() {
+                store.break_lease(&held.id).await.unwrap();
+            }
+        }
+    }
+
     async fn assert_released(&self) {
         for store in [&self.sql, &self.redis] {
             assert_eq!(store.lease().await.unwrap(), None, "{}", store.kind());
@@ -919,8 +928,7 @@ proptest! {
                 let rescue = async {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     if lose && runs % 2 == 0 {
-                        bench.sql.inner.expire_lease();
-                        bench.redis.inner.expire_lease();
+                        bench.take_leases_away().await;
                         std::future::pending::<()>().await;
                     }
                     cancel.cancel();

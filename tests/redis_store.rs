@@ -776,6 +776,45 @@ impl Events for CancelSoon {
     }
 }
 
+/// A request of a connection that broke can arrive when the step that sent it again is long recorded.
+#[tokio::test]
+async fn c15_a_checkpoint_that_arrives_late_does_not_undo_the_record_of_its_step() {
+    let bench = Bench::new();
+    bench.cmd(&["HSET", "tenant:a", "id", "a"]);
+    bench.apply("0001_h", HASH_TAGS).await.unwrap();
+    let ledger = "{outpost}:ledger";
+    let recorded = bench.text(&["HGET", ledger, "redis/0001_h"]);
+    let mut late: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+    let plan = late["plan"].as_str().unwrap().to_owned();
+    late["status"] = serde_json::json!({"status": "partial", "doing": "apply"});
+    late["checkpoint"] = serde_json::json!({"keys_done": 1});
+    let script = include_str!("../src/store/redis/lua/checkpoint.lua");
+    let arrives = |plan: &str, entry: &str| {
+        bench.number(&[
+            "EVAL",
+            script,
+            "4",
+            "-",
+            "-",
+            "-",
+            ledger,
+            "-",
+            "-",
+            "redis/0001_h",
+            entry,
+            plan,
+        ])
+    };
+    assert_eq!(arrives(&plan, &late.to_string()), 0);
+    assert_eq!(bench.text(&["HGET", ledger, "redis/0001_h"]), recorded);
+    // The step of another plan begins all the same, and goes on.
+    late["plan"] = "another".into();
+    for _ in 0..2 {
+        assert_eq!(arrives("another", &late.to_string()), 1);
+    }
+    assert_ne!(bench.text(&["HGET", ledger, "redis/0001_h"]), recorded);
+}
+
 #[tokio::test]
 async fn c15_an_interrupted_step_is_resumed_and_ends_where_an_undisturbed_one_does() {
     let (bench, undisturbed) = (Bench::new(), Bench::new());

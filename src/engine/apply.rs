@@ -68,7 +68,7 @@ pub async fn apply(
     events: &dyn Events,
     cancel: &CancellationToken,
 ) -> Result<Applied, ApplyError> {
-    match compare(stores, plan).await? {
+    match compare_without_leases(stores, plan).await? {
         Freshness::Stale(differences) => return Err(ApplyError::Stale(differences)),
         Freshness::Spent => return Ok(Applied::Already),
         _ if plan.decision.is_empty() => return Ok(Applied::NothingToDo),
@@ -120,6 +120,30 @@ async fn run(
         not_started: report.not_started(),
     });
     Ok(Applied::Ran(report))
+}
+
+/// How often stores that do not hold still are compared before the leases are taken.
+const LOOKS: u32 = 3;
+
+/// Compares while another run may write. One store is read before the other, so a step of that run can be
+/// seen without the step before it: a difference counts only if it is still the same when all is read again.
+/// Where there is always another one, somebody is at work, and the comparison under the leases decides.
+async fn compare_without_leases(stores: &Stores, plan: &Plan) -> Result<Freshness, StoreError> {
+    let mut seen = compare(stores, plan).await?;
+    for _ in 1..LOOKS {
+        if !matches!(seen, Freshness::Stale(_)) {
+            return Ok(seen);
+        }
+        let again = compare(stores, plan).await?;
+        if again == seen {
+            return Ok(again);
+        }
+        seen = again;
+    }
+    Ok(match seen {
+        Freshness::Stale(_) => Freshness::Resumed(BTreeSet::new()),
+        other => other,
+    })
 }
 
 /// Reads the stores that the plan names and compares them with what it was made from.

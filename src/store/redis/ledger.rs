@@ -126,10 +126,11 @@ impl RedisStore {
         let entry = self
             .entry(session, step, run, status, Some(checkpoint))
             .await?;
-        Call::fenced(&scripts::PUT, &self.keys, run.lease)
+        Call::fenced(&scripts::CHECKPOINT, &self.keys, run.lease)
             .key(self.keys.ledger())
             .arg(step.id.to_string())
             .arg(json(session, &entry)?)
+            .arg(entry.plan.as_str())
             .run(session, "writing a checkpoint")
             .await
             .map(drop)

@@ -57,6 +57,7 @@ scripts! {
     RAISE_FENCE = [include_str!("lua/raise_fence.lua")];
     LOWER_FENCE = [include_str!("lua/lower_fence.lua")];
     PUT = [FENCE, include_str!("lua/put.lua")];
+    CHECKPOINT = [FENCE, include_str!("lua/checkpoint.lua")];
     RECORD = [FENCE, include_str!("lua/record.lua")];
     BUCKETS = [FENCE, include_str!("lua/buckets.lua")];
     CHECK = [AUTHOR, include_str!("lua/check.lua")];

@@ -13,6 +13,8 @@ type Spans = [Option<(usize, usize)>; MAX_CAPTURES];
 /// patterns have no linear match; past the bound a key counts as not matched, and so comes up as a
 /// key that nothing accounts for.
 const TRIES: usize = 1 << 20;
+/// Bytes of a repeated capture whose comparison counts as one more try.
+const BYTES_A_TRY: usize = 32;
 
 /// What a pattern captured in one key.
 #[derive(Debug, Clone)]
@@ -161,8 +163,8 @@ impl Pattern {
 /// The end of a capture used before, if the same bytes stand at `at`.
 fn again(key: &[u8], at: usize, (start, end): (usize, usize), class: Class) -> Option<usize> {
     let bytes = &key[start..end];
-    let fits = bytes.len() >= class.shortest() && bytes.iter().all(|byte| class.admits(*byte));
-    (fits && key[at..].starts_with(bytes)).then_some(at + bytes.len())
+    let same = bytes.len() >= class.shortest() && key[at..].starts_with(bytes);
+    (same && bytes.iter().all(|byte| class.admits(*byte))).then_some(at + bytes.len())
 }
 
 /// For each part and position, whether the parts from there on can match the rest of the key, were
@@ -234,6 +236,7 @@ impl Search<'_> {
             Some(Part::Capture { slot, class }) => {
                 let (slot, class) = (*slot, *class);
                 if let Some(span) = self.spans[slot] {
+                    self.tries = self.tries.saturating_sub((span.1 - span.0) / BYTES_A_TRY);
                     return again(self.key, at, span, class).is_some_and(|end| {
                         self.table.may(part + 1, end) && self.from(part + 1, end)
                     });

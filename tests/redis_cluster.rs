@@ -168,7 +168,8 @@ fn slowly_applied(project: &Project) -> (Child, BufReader<ChildStdout>) {
         }
         line.clear();
     }
-    panic!("it ended before it was met");
+    let status = child.wait().unwrap();
+    panic!("it ended before it was met: {status}");
 }
 
 /// Waits for the end, and gives the exit code.

@@ -126,8 +126,7 @@ async fn one(
     met: &mut HashMap<u64, Vec<Left>>,
     explored: &mut Explored,
 ) -> Result<(), String> {
-    for at in 0..path.len() {
-        let choice = &path[at];
+    for choice in path.iter() {
         world.perform(choice.actions[choice.at]).await?;
     }
     loop {

@@ -62,10 +62,14 @@ fn words(error: &RedisError) -> String {
 /// The server's error code. Before Redis 7 an error inside a script hides it behind a dash in the text.
 pub(super) fn code(error: &RedisError) -> Option<String> {
     let code = error.code()?;
+    let text = error.to_string();
+    // What kept a transaction from being carried out stands behind it.
+    if code == "EXECABORT" && text.contains("NOPERM") {
+        return Some("NOPERM".to_owned());
+    }
     if code != "ERR" {
         return Some(code.to_owned());
     }
-    let text = error.to_string();
     let hidden = ["LEASELOST", "NOPERM", "WRONGTYPE"]
         .into_iter()
         .chain(NOT_READY);

@@ -74,6 +74,7 @@ fn small() -> Plan {
     plan.evidence = Evidence {
         tool: "1.0.0".to_owned(),
         steps: [(folder::id("sql/0001_a"), StepEvidence::default())].into(),
+        ..Evidence::default()
     };
     plan
 }
@@ -147,7 +148,7 @@ fn the_frame_is_the_one_that_is_specified() {
     let bytes = small().encode().unwrap();
     let (decision, evidence) = parts(&bytes);
     assert_eq!(bytes, framed(&payload(&decision, &evidence)));
-    assert!(bytes.starts_with(b"OUTPOST PLAN\n\x00\x01"));
+    assert!(bytes.starts_with(b"OUTPOST PLAN\n\x00\x02"));
 }
 
 #[test]

@@ -1088,7 +1088,7 @@ fn u09_times_names_and_plans_in_the_ledger_do_not_reach_the_digest() {
     entry.plan = "ff".repeat(32);
     let digest = |state| sealed(project.plan_latest(state).unwrap()).digest;
     assert_eq!(digest(&one), digest(&other));
-    assert_eq!(FORMAT, 1);
+    assert_eq!(FORMAT, 2);
     let tombstone = project.standing(one.clone(), "sql/0002_b", LedgerStatus::Reverted);
     assert_eq!(digest(&one), digest(&tombstone));
     let edited = entry_of_another_file(&one);

@@ -18,7 +18,7 @@ use crate::model::plan::{Decision, Evidence, Plan, PlanDigest};
 pub const MAGIC: &[u8] = b"OUTPOST PLAN\n";
 
 /// The format that this version writes and reads.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
 /// The largest payload that is read, bytes: far above any real plan, far below what would hurt.
 pub const MAX_PAYLOAD: u64 = 256 * 1024 * 1024;

@@ -9,6 +9,7 @@ mod mutate;
 
 use std::sync::LazyLock;
 
+use outpost::model::codec::{FORMAT, MAGIC};
 use outpost::model::config::{Config, PlanConfig, SchemaConfig};
 use outpost::model::duration::parse_duration;
 use outpost::model::id::MigrationId;
@@ -230,7 +231,8 @@ const PLAN: Target = Target {
 
 /// A frame around a payload.
 fn framed(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = b"OUTPOST PLAN\n\x00\x01".to_vec();
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(FORMAT.to_be_bytes());
     bytes.extend((payload.len() as u64).to_be_bytes());
     bytes.extend(payload);
     let trailer = Sha256::digest(&bytes);

@@ -141,6 +141,7 @@ pub fn plan_of(
         Evidence {
             tool: "0.1.0".to_owned(),
             steps: evidence,
+            ..Evidence::default()
         },
     )
     .unwrap()
@@ -304,7 +305,6 @@ pub fn every_action() -> Plan {
                         bytes: 8192,
                     },
                 ],
-                keys: None,
                 warnings: vec![
                     warning(
                         WarningKind::Blocking,
@@ -317,20 +317,21 @@ pub fn every_action() -> Plan {
                         None,
                     ),
                 ],
+                ..StepEvidence::default()
             },
         ),
         (
             id("redis/0001_hash_tags"),
             StepEvidence {
-                tables: Vec::new(),
                 keys: Some(KeyCounts {
                     in_scope: 1_000_000,
                     to_do: 10_000,
                     done: 989_999,
                     ignored: 1,
                     extra_bytes: Some(52_428_800),
+                    ..KeyCounts::default()
                 }),
-                warnings: Vec::new(),
+                ..StepEvidence::default()
             },
         ),
     ]);

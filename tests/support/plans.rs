@@ -1,17 +1,19 @@
 //! Arbitrary plans: every shape that the types allow, sense or no sense.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use outpost::model::checksum::Checksum;
 use outpost::model::config::{AdoptMissing, PlanConfig, PlanPostgres, PlanRedis};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::plan::{
-    Action, Decision, Evidence, KeyCounts, PlannedStatement, Purpose, RecordedEntry,
-    RecordedStatus, RecordedStore, RedisContent, Resolution, SqlContent, Step, StepContent,
-    StepEvidence, TableSize, Warning, WarningKind,
+    Action, Decision, Evidence, KeyCounts, KeyTime, LockTaken, Origin, Outcome, PlannedStatement,
+    Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent, Rehearsal,
+    RehearsalServer, Resolution, SqlContent, StatementImpact, StatementRehearsal, Step,
+    StepContent, StepEvidence, StepRehearsal, TableImpact, TableSize, TableWork, Warning,
+    WarningKind, WayBack,
 };
-use outpost::model::sql::{ConcurrentIndex, IndexAction, QualifiedName, Risk, RiskKind};
+use outpost::model::sql::{ConcurrentIndex, IndexAction, LockMode, QualifiedName, Risk, RiskKind};
 use outpost::model::state::{
     Fingerprint, GolangMigrate, GolangVersion, Legacy, Marker, MarkerStatus, StoreIdentity,
 };
@@ -309,16 +311,113 @@ pub fn decision() -> impl Strategy<Value = Decision> {
 }
 
 pub fn evidence() -> impl Strategy<Value = Evidence> {
-    let table = (word(), of(any::<u64>()), any::<u64>())
-        .prop_map(|(table, rows, bytes)| TableSize { table, rows, bytes });
-    let keys = (any::<[u64; 4]>(), of(any::<u64>())).prop_map(|(n, extra_bytes)| KeyCounts {
-        in_scope: n[0],
-        to_do: n[1],
-        done: n[2],
-        ignored: n[3],
-        extra_bytes,
+    let step = (
+        vec(table_size(), 0..3),
+        vec(vec(impact(), 0..3), 0..3),
+        of(keys()),
+        of(step_rehearsal()),
+        vec(warning(), 0..3),
+    )
+        .prop_map(
+            |(tables, statements, keys, rehearsal, warnings)| StepEvidence {
+                tables,
+                statements: statements
+                    .into_iter()
+                    .map(|tables| StatementImpact { tables })
+                    .collect(),
+                keys,
+                rehearsal,
+                warnings,
+            },
+        );
+    let store = select(vec![StoreKind::Sql, StoreKind::Redis]);
+    (
+        text(),
+        btree_map(id(), step, 0..3),
+        btree_map(store, rehearsal(), 0..2),
+    )
+        .prop_map(|(tool, steps, rehearsal)| Evidence {
+            tool,
+            steps,
+            rehearsal,
+        })
+}
+
+fn table_size() -> impl Strategy<Value = TableSize> {
+    (word(), of(any::<u64>()), any::<u64>()).prop_map(|(table, rows, bytes)| TableSize {
+        table,
+        rows,
+        bytes,
+    })
+}
+
+fn lock_mode() -> impl Strategy<Value = LockMode> {
+    select(vec![
+        LockMode::AccessShare,
+        LockMode::RowShare,
+        LockMode::RowExclusive,
+        LockMode::ShareUpdateExclusive,
+        LockMode::Share,
+        LockMode::ShareRowExclusive,
+        LockMode::Exclusive,
+        LockMode::AccessExclusive,
+    ])
+}
+
+fn impact() -> impl Strategy<Value = TableImpact> {
+    let work = select(vec![
+        TableWork::None,
+        TableWork::SomeRows,
+        TableWork::Removed,
+        TableWork::Scan,
+        TableWork::EveryRow,
+        TableWork::Rewrite,
+    ]);
+    (
+        word(),
+        any::<bool>(),
+        lock_mode(),
+        any::<u64>(),
+        work,
+        of(text()),
+    )
+        .prop_map(
+            |(table, created_here, lock, partitions, work, why)| TableImpact {
+                table,
+                created_here,
+                lock,
+                partitions,
+                work,
+                why,
+            },
+        )
+}
+
+fn keys() -> impl Strategy<Value = KeyCounts> {
+    let time = any::<[u64; 3]>().prop_map(|[read_per_second, least_ms, most_ms]| KeyTime {
+        read_per_second,
+        least_ms,
+        most_ms,
     });
-    let warning_kind = select(vec![
+    (
+        any::<[u64; 4]>(),
+        of(any::<u64>()),
+        of(any::<u64>()),
+        of(time),
+    )
+        .prop_map(|(n, extra_bytes, bytes, time)| KeyCounts {
+            in_scope: n[0],
+            to_do: n[1],
+            done: n[2],
+            ignored: n[3],
+            extra_bytes,
+            bytes,
+            time,
+        })
+}
+
+fn warning() -> impl Strategy<Value = Warning> {
+    let kind = select(vec![
         WarningKind::DataLoss,
         WarningKind::Blocking,
         WarningKind::Rewrite,
@@ -326,23 +425,81 @@ pub fn evidence() -> impl Strategy<Value = Evidence> {
         WarningKind::NoVerification,
         WarningKind::Memory,
         WarningKind::Unaccounted,
+        WarningKind::Lint,
+        WarningKind::Rehearsal,
         WarningKind::Other,
     ]);
-    let warning =
-        (warning_kind, text(), of(any::<u32>())).prop_map(|(kind, message, line)| Warning {
-            kind,
-            message,
-            line,
-        });
-    let step =
-        (vec(table, 0..3), of(keys), vec(warning, 0..3)).prop_map(|(tables, keys, warnings)| {
-            StepEvidence {
-                tables,
-                keys,
-                warnings,
-            }
-        });
-    (text(), btree_map(id(), step, 0..3)).prop_map(
-        |(tool, steps): (String, BTreeMap<MigrationId, StepEvidence>)| Evidence { tool, steps },
+    (kind, text(), of(any::<u32>())).prop_map(|(kind, message, line)| Warning {
+        kind,
+        message,
+        line,
+    })
+}
+
+fn rehearsal() -> impl Strategy<Value = Rehearsal> {
+    let origin = prop_oneof![
+        Just(Origin::Empty),
+        vec(id(), 0..3).prop_map(|migrations| Origin::Replayed { migrations }),
+        text().prop_map(|program| Origin::Copied { program }),
+        any::<u64>().prop_map(|keys| Origin::Sampled { keys }),
+    ];
+    (
+        select(vec![RehearsalServer::Throwaway, RehearsalServer::Given]),
+        word(),
+        of(word()),
+        origin,
+        vec(text(), 0..3),
+        of(text()),
     )
+        .prop_map(
+            |(server, version, target_version, origin, differences, failed)| Rehearsal {
+                server,
+                version,
+                target_version,
+                origin,
+                differences,
+                failed,
+            },
+        )
+}
+
+fn step_rehearsal() -> impl Strategy<Value = StepRehearsal> {
+    let outcome = prop_oneof![
+        Just(Outcome::Done),
+        text().prop_map(|reason| Outcome::Failed { reason }),
+        text().prop_map(|reason| Outcome::NotRun { reason }),
+    ];
+    let lock = (word(), lock_mode()).prop_map(|(relation, mode)| LockTaken { relation, mode });
+    let statement = (
+        any::<u64>(),
+        vec(lock, 0..3),
+        vec(word(), 0..2),
+        vec(word(), 0..2),
+    )
+        .prop_map(|(ms, locks, rewritten, indexes_built)| StatementRehearsal {
+            ms,
+            locks,
+            rewritten,
+            indexes_built,
+        });
+    let way_back = prop_oneof![
+        Just(WayBack::Exact),
+        vec(text(), 0..3).prop_map(|differences| WayBack::Differs { differences }),
+        text().prop_map(|reason| WayBack::Failed { reason }),
+        text().prop_map(|reason| WayBack::Absent { reason }),
+    ];
+    (
+        outcome,
+        any::<u64>(),
+        vec(statement, 0..3),
+        of(any::<u64>()),
+        of(way_back),
+    )
+        .prop_map(|(outcome, ms, statements, keys, way_back)| StepRehearsal {
+            outcome,
+            ms,
+            statements,
+            keys,
+            way_back,
+        })
 }

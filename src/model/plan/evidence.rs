@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::MigrationId;
+use super::rehearsal::{Rehearsal, StepRehearsal};
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::sql::LockMode;
 
 /// The evidence of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,8 @@ pub struct Evidence {
     pub tool: String,
     /// By step.
     pub steps: BTreeMap<MigrationId, StepEvidence>,
+    /// Where the plan was rehearsed, by store; empty where it was not.
+    pub rehearsal: BTreeMap<StoreKind, Rehearsal>,
 }
 
 /// What is known about the data that a step meets.
@@ -22,8 +26,13 @@ pub struct Evidence {
 pub struct StepEvidence {
     /// Tables that the step touches and that exist now.
     pub tables: Vec<TableSize>,
+    /// What each statement does to the tables, in the order of the statements; empty for a step without
+    /// SQL of its own.
+    pub statements: Vec<StatementImpact>,
     /// Keys, for a Redis step.
     pub keys: Option<KeyCounts>,
+    /// How the step went where the plan was rehearsed.
+    pub rehearsal: Option<StepRehearsal>,
     /// What a reviewer should look at.
     pub warnings: Vec<Warning>,
 }
@@ -40,6 +49,50 @@ pub struct TableSize {
     pub bytes: u64,
 }
 
+/// What a statement does to the tables that it meets, by its text and the catalog: nothing was run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementImpact {
+    /// Each table or index once, by name.
+    pub tables: Vec<TableImpact>,
+}
+
+/// What a statement does to one table, or to an index that it locks without its table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableImpact {
+    /// Qualified name; the size, where the table exists now, is at the step.
+    pub table: String,
+    /// Whether this plan creates it, so that it is not there yet and nobody else uses it.
+    pub created_here: bool,
+    /// The strongest lock that is taken.
+    pub lock: LockMode,
+    /// Partitions that get the same lock.
+    pub partitions: u64,
+    /// What is done with its rows.
+    pub work: TableWork,
+    /// Why, where the lock and the work do not say it: a clause for the reviewer, without a full stop.
+    pub why: Option<String>,
+}
+
+/// What is done with the rows of a table, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableWork {
+    /// Nothing: only the catalog is read or written.
+    None,
+    /// Those that a query picks are read or written.
+    SomeRows,
+    /// All are gone, with the files that held them.
+    Removed,
+    /// All are read: a check, a validation, the build of an index.
+    Scan,
+    /// All are written by one statement, and their old versions stay until a VACUUM.
+    EveryRow,
+    /// The table is written anew, with its indexes.
+    Rewrite,
+}
+
 /// How many keys a Redis step meets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +107,22 @@ pub struct KeyCounts {
     pub ignored: u64,
     /// Extra memory that the step takes, bytes; `None` where it cannot be told.
     pub extra_bytes: Option<u64>,
+    /// Memory of the keys that need work, bytes, from a sample; `None` where it cannot be told.
+    pub bytes: Option<u64>,
+    /// How long the step may take; `None` where nothing is to do, or too little was read to tell.
+    pub time: Option<KeyTime>,
+}
+
+/// How long a Redis step may take: a range, from the speed at which this very plan read the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyTime {
+    /// Keys read in a second while the plan was made.
+    pub read_per_second: u64,
+    /// The least, milliseconds.
+    pub least_ms: u64,
+    /// The most, milliseconds.
+    pub most_ms: u64,
 }
 
 /// Something that a reviewer should look at.
@@ -88,6 +157,8 @@ pub enum WarningKind {
     Unaccounted,
     /// A rule of the linter found it in the files.
     Lint,
+    /// It went wrong in the rehearsal, or its way back did not lead back.
+    Rehearsal,
     /// Anything else.
     Other,
 }

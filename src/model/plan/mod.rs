@@ -8,6 +8,7 @@ mod error;
 mod evidence;
 mod freshness;
 mod planner;
+mod rehearsal;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +16,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use error::PlanError;
-pub use evidence::{Evidence, KeyCounts, StepEvidence, TableSize, Warning, WarningKind};
+pub use evidence::{
+    Evidence, KeyCounts, KeyTime, StatementImpact, StepEvidence, TableImpact, TableSize, TableWork,
+    Warning, WarningKind,
+};
 pub use freshness::{Difference, Freshness};
 pub use planner::{Desired, plan, plan_cleanup, plan_resolve};
+pub use rehearsal::{
+    LockTaken, Origin, Outcome, Rehearsal, RehearsalServer, StatementRehearsal, StepRehearsal,
+    WayBack,
+};
 pub use step::{Action, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent};
 
 use crate::model::checksum::Checksum;

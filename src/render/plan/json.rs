@@ -7,13 +7,17 @@ use serde::Serialize;
 
 use crate::model::id::StoreKind;
 use crate::model::plan::{
-    Action, PlannedStatement, Purpose, RecordedStatus, Resolution, Step, StepContent, WarningKind,
+    Action, PlannedStatement, Purpose, RecordedStatus, Resolution, StatementImpact,
+    StatementRehearsal, Step, StepContent, WarningKind,
 };
 use crate::model::sql::RiskKind;
 use crate::model::state::StoreIdentity;
 use crate::render::json;
 use crate::render::plan::PlanView;
 use crate::render::plan::facts::Summary;
+use crate::render::plan::json_evidence::{
+    ImpactJson, KeysJson, RehearsalJson, StatementRehearsalJson, StepRehearsalJson, rehearsal,
+};
 use crate::render::plan::step::StepView;
 
 #[derive(Serialize)]
@@ -28,6 +32,7 @@ struct PlanJson<'a> {
     /// Migrations of the version whose store is not configured.
     left_out: BTreeSet<String>,
     summary: Summary,
+    rehearsal: Vec<RehearsalJson<'a>>,
     steps: Vec<StepJson<'a>>,
     file: Option<&'a str>,
     commands: Vec<String>,
@@ -72,6 +77,7 @@ struct StepJson<'a> {
     redis: Option<RedisJson<'a>>,
     tables: Vec<TableJson<'a>>,
     keys: Option<KeysJson>,
+    rehearsal: Option<StepRehearsalJson<'a>>,
     warnings: Vec<WarningJson<'a>>,
 }
 
@@ -81,15 +87,6 @@ struct TableJson<'a> {
     /// Estimated; null where the table was never analysed.
     rows: Option<u64>,
     bytes: u64,
-}
-
-#[derive(Serialize)]
-struct KeysJson {
-    in_scope: u64,
-    to_do: u64,
-    done: u64,
-    ignored: u64,
-    extra_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +116,8 @@ struct StatementJson<'a> {
     tables: Vec<String>,
     creates: Vec<String>,
     risks: Vec<RiskJson<'a>>,
+    impact: Vec<ImpactJson<'a>>,
+    rehearsal: Option<StatementRehearsalJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -154,6 +153,13 @@ pub fn plan_json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
             vars: &decision.config.vars,
             left_out: decision.left_out.iter().map(ToString::to_string).collect(),
             summary: view.summary(),
+            rehearsal: view
+                .plan
+                .evidence
+                .rehearsal
+                .iter()
+                .map(|(store, seen)| rehearsal(*store, seen))
+                .collect(),
             steps: view.steps().map(|step| step_json(&step)).collect(),
             file: view.file,
             commands: if decision.is_empty() {
@@ -239,8 +245,12 @@ fn step_json<'a>(view: &StepView<'a>) -> StepJson<'a> {
                 transaction: sql.transaction,
                 lock_timeout_ms: sql.lock_timeout_ms,
                 statement_timeout_ms: sql.statement_timeout_ms,
-                statements: sql.statements.iter().map(statement_json).collect(),
-                verify: sql.verify.iter().map(statement_json).collect(),
+                statements: statements_json(view, &sql.statements),
+                verify: sql
+                    .verify
+                    .iter()
+                    .map(|s| statement_json(s, None, None))
+                    .collect(),
                 down: sql.down.as_deref(),
             }),
             None,
@@ -281,13 +291,12 @@ fn step_json<'a>(view: &StepView<'a>) -> StepJson<'a> {
                 bytes: t.bytes,
             })
             .collect(),
-        keys: view.evidence.keys.as_ref().map(|k| KeysJson {
-            in_scope: k.in_scope,
-            to_do: k.to_do,
-            done: k.done,
-            ignored: k.ignored,
-            extra_bytes: k.extra_bytes,
-        }),
+        keys: view.evidence.keys.as_ref().map(KeysJson::from),
+        rehearsal: view
+            .evidence
+            .rehearsal
+            .as_ref()
+            .map(StepRehearsalJson::from),
         warnings: view
             .evidence
             .warnings
@@ -301,7 +310,30 @@ fn step_json<'a>(view: &StepView<'a>) -> StepJson<'a> {
     }
 }
 
-fn statement_json(statement: &PlannedStatement) -> StatementJson<'_> {
+/// The statements that run, each with what is known of it.
+fn statements_json<'a>(
+    view: &StepView<'a>,
+    statements: &'a [PlannedStatement],
+) -> Vec<StatementJson<'a>> {
+    let seen = view.evidence.rehearsal.as_ref();
+    statements
+        .iter()
+        .enumerate()
+        .map(|(at, statement)| {
+            statement_json(
+                statement,
+                view.evidence.statements.get(at),
+                seen.and_then(|seen| seen.statements.get(at)),
+            )
+        })
+        .collect()
+}
+
+fn statement_json<'a>(
+    statement: &'a PlannedStatement,
+    impact: Option<&'a StatementImpact>,
+    rehearsal: Option<&'a StatementRehearsal>,
+) -> StatementJson<'a> {
     StatementJson {
         line: statement.line,
         verb: &statement.verb,
@@ -317,5 +349,9 @@ fn statement_json(statement: &PlannedStatement) -> StatementJson<'_> {
                 message: &r.sentence,
             })
             .collect(),
+        impact: impact.map_or_else(Vec::new, |impact| {
+            impact.tables.iter().map(ImpactJson::from).collect()
+        }),
+        rehearsal: rehearsal.map(StatementRehearsalJson::from),
     }
 }

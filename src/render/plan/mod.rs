@@ -3,6 +3,7 @@
 mod facts;
 mod html;
 mod json;
+mod json_evidence;
 mod markdown;
 mod step;
 mod text;

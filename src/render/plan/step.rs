@@ -226,6 +226,7 @@ fn warning_label(kind: WarningKind) -> &'static str {
         WarningKind::Memory => "memory",
         WarningKind::Unaccounted => "unaccounted keys",
         WarningKind::Lint => "lint",
+        WarningKind::Rehearsal => "rehearsal",
         WarningKind::Other => "warning",
     }
 }

@@ -57,8 +57,8 @@ impl PostgresStore {
             .collect();
         Ok(StepEvidence {
             tables: tables.into_values().collect(),
-            keys: None,
             warnings,
+            ..StepEvidence::default()
         })
     }
 

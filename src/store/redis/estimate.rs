@@ -107,6 +107,8 @@ impl RedisStore {
             done: outlook.done,
             ignored: survey.ignored,
             extra_bytes,
+            bytes: None,
+            time: None,
         };
         Ok(StepEvidence {
             keys: Some(keys),

@@ -186,8 +186,9 @@ fn u29_a_slot_that_moves_during_an_apply_takes_its_keys_along() {
     let project = project(&cluster);
     project.migrate("plan -out plan.bin").ok();
     let (child, events) = slowly_applied(&project);
-    // The slots of sources and of targets, some that a pass has been through, and some that it has not.
-    for t in 0..3 {
+    // The slots of sources and of targets, some that a pass has been through, and some that it has not. They are
+    // those of tenants without a time to live: MIGRATE carries what is left of one, and so shifts its end.
+    for t in 1..4 {
         for key in [format!("tenant:t{t}"), format!("tenant:{{t{t}}}:tenant")] {
             let slot = RedisCluster::slot(&key);
             cluster.move_slot(slot, (cluster.node_of_slot(slot) + 1) % 3);

@@ -808,7 +808,12 @@ mod broken {
         async fn observe(&self, _: &Observe) -> Result<StoreState, StoreError> {
             self.no()
         }
-        async fn verify(&self, _: &Migration, _: &dyn Events) -> Result<Verification, StoreError> {
+        async fn verify(
+            &self,
+            _: &Migration,
+            _: &[&Migration],
+            _: &dyn Events,
+        ) -> Result<Verification, StoreError> {
             self.no()
         }
         async fn estimate(&self, _: &Step, _: &PlanConfig) -> Result<StepEvidence, StoreError> {

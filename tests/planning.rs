@@ -755,6 +755,18 @@ fn u14_cleanup_plans_what_applied_migrations_left_behind() {
     assert_eq!(content.statements[0].text, "DROP TABLE old");
     assert_eq!(content.verify[0].text, "SELECT true");
 
+    // What came after a copy may have changed it, and goes into the plan with its text.
+    let later = |state: &State| -> Vec<String> {
+        let decision = project.cleanup(state, Some("redis/0001_x")).unwrap();
+        match &decision.steps[0].content {
+            StepContent::Redis(content) => content.later.iter().map(|l| l.path.clone()).collect(),
+            _ => panic!("no declaration"),
+        }
+    };
+    assert!(later(&state).is_empty());
+    let both = project.applied("sql/0001_a sql/0002_b redis/0001_x redis/0002_y");
+    assert_eq!(later(&both), ["redis/0002_y.toml"]);
+
     let one = project.cleanup(&state, Some("redis/0001_x")).unwrap();
     assert_eq!(lines(&one), ["cleanup redis/0001_x"]);
     let error = project.cleanup(&state, Some("redis/0001_xx")).unwrap_err();

@@ -17,8 +17,8 @@ use outpost::model::id::StoreKind;
 use outpost::model::lease::Holder;
 use outpost::model::migration::{Content, Migration, RedisMigration};
 use outpost::model::plan::{
-    Action, Decision, Evidence, Plan, PlanDigest, Purpose, RedisContent, Step, StepContent,
-    StepEvidence,
+    Action, Decision, Evidence, LaterContent, Plan, PlanDigest, Purpose, RedisContent, Step,
+    StepContent, StepEvidence,
 };
 use outpost::model::redis::convert::{Conversion, Format, Outcome};
 use outpost::model::redis::declaration::Declaration;
@@ -165,8 +165,19 @@ impl Bench {
     }
 
     async fn verify(&self, name: &str, text: &str) -> Verification {
+        self.verify_before(name, text, &[]).await
+    }
+
+    /// Verifies a migration that these came after.
+    async fn verify_before(&self, name: &str, text: &str, later: &[(&str, &str)]) -> Verification {
+        let later: Vec<Migration> = later
+            .iter()
+            .map(|(name, text)| migration(name, text, &self.config))
+            .collect();
+        let later: Vec<&Migration> = later.iter().collect();
         let migration = migration(name, text, &self.config);
-        self.store.verify(&migration, &NoEvents).await.unwrap()
+        let found = self.store.verify(&migration, &later, &NoEvents).await;
+        found.unwrap()
     }
 
     async fn status(&self, name: &str) -> Option<LedgerStatus> {
@@ -211,6 +222,7 @@ fn step(name: &str, text: &str, action: Action) -> Step {
             path: format!("redis/{name}.toml"),
             text: text.to_owned(),
             allow_lossy: true,
+            later: Vec::new(),
         }),
     }
 }
@@ -525,6 +537,54 @@ async fn u14_u22_cleanup_removes_proven_copies_and_keeps_the_rest() {
         bench.status("0001_hash_tags").await,
         Some(LedgerStatus::Applied { cleaned: true, .. })
     ));
+}
+
+#[tokio::test]
+async fn u14_copies_that_later_migrations_changed_are_proven_and_their_sources_cleaned_up() {
+    let bench = Bench::new();
+    let time = "2024-01-02T03:04:05Z";
+    for id in ["a", "b", "c"] {
+        let key = format!("tenant:{id}");
+        bench.cmd(&["HSET", &key, "id", id, "created_at", time]);
+        // As an earlier tool left it: copied, converted and completed, and no record of the copies.
+        let copy = format!("tenant:{{{id}}}:tenant");
+        let made = ["id", id, "created_at", "1704164645000", "entity", "tenant"];
+        bench.cmd(&[&["HSET", &copy], made.as_slice()].concat());
+    }
+    // An application wrote to one, and another time came into one.
+    bench.cmd(&["HSET", "tenant:{b}:tenant", "name", "new"]);
+    bench.cmd(&["HSET", "tenant:{c}:tenant", "created_at", "1704164645001"]);
+    let later = [("0002_t", TIMESTAMPS), ("0003_e", ENTITY)];
+    let differing = |verification: Verification| -> Vec<String> {
+        let checks = verification.checks.into_iter();
+        checks.flat_map(|check| check.findings).collect()
+    };
+
+    let without = bench.verify("0001_h", HASH_TAGS).await;
+    assert_eq!(differing(without).len(), 3);
+    let with = bench.verify_before("0001_h", HASH_TAGS, &later).await;
+    assert!(!with.failed());
+    let mut found = differing(with);
+    found.sort();
+    assert_eq!(
+        found,
+        ["tenant:b", "tenant:c"]
+            .map(|key| format!("{key}: its target differs, being newer or damaged"))
+    );
+
+    let mut cleanup = step("0001_h", HASH_TAGS, Action::Cleanup);
+    if let StepContent::Redis(content) = &mut cleanup.content {
+        content.later = later
+            .map(|(name, text)| LaterContent {
+                path: format!("redis/{name}.toml"),
+                text: text.to_owned(),
+            })
+            .to_vec();
+    }
+    bench.run(cleanup).await.unwrap();
+    let left = bench.keys();
+    let left = left.iter().filter(|key| !key.contains('{'));
+    assert_eq!(left.collect::<Vec<_>>(), ["tenant:b", "tenant:c"]);
 }
 
 #[derive(Default)]
@@ -1080,13 +1140,13 @@ async fn c09_u03_reading_works_with_rights_to_read_alone_and_leaves_no_trace() {
     let evidence = reader.estimate(&hash_tags, &config).await.unwrap();
     assert_eq!(evidence.keys.unwrap().to_do, 1);
     let verification = reader
-        .verify(&migration("0001_h", HASH_TAGS, &config), &NoEvents)
+        .verify(&migration("0001_h", HASH_TAGS, &config), &[], &NoEvents)
         .await
         .unwrap();
     assert_eq!(verification.sources_left, 1);
     assert_eq!(verification.samples, ["tenant:a"]);
     reader
-        .verify(&migration("0002_t", TIMESTAMPS, &config), &NoEvents)
+        .verify(&migration("0002_t", TIMESTAMPS, &config), &[], &NoEvents)
         .await
         .unwrap();
     assert!(reader.history().await.unwrap().is_empty());

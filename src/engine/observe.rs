@@ -85,7 +85,7 @@ async fn proofs(
             proofs.insert(id.clone(), proof);
             continue;
         }
-        let verification = store.verify(migration, &NoEvents).await?;
+        let verification = store.verify(migration, &[], &NoEvents).await?;
         proofs.insert(id.clone(), judge(migration, verification));
     }
     if let Some((id, proof)) = dirty(catalog, observed) {

@@ -7,6 +7,7 @@ use crate::model::catalog::Catalog;
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
+use crate::model::migration::Migration;
 use crate::model::state::{Doing, LedgerStatus, ObservedState};
 use crate::model::verification::{Check, CheckOutcome};
 use crate::store::StoreError;
@@ -30,10 +31,22 @@ pub async fn verify(
         let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else {
             continue;
         };
-        checks.extend(store.verify(migration, events).await?.checks);
+        let later = later(catalog, graph, &applied, &id);
+        checks.extend(store.verify(migration, &later, events).await?.checks);
     }
     checks.extend(fingerprint_check(catalog, observed, &applied));
     Ok(checks)
+}
+
+/// The applied migrations that may have changed what this one left.
+fn later<'a>(
+    catalog: &'a Catalog,
+    graph: &Graph,
+    applied: &BTreeSet<MigrationId>,
+    id: &MigrationId,
+) -> Vec<&'a Migration> {
+    let ids = graph.later(id, applied);
+    ids.iter().filter_map(|id| catalog.get(id)).collect()
 }
 
 /// Every ledger entry has its file, unchanged.

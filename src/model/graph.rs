@@ -204,6 +204,16 @@ impl Graph {
             .collect()
     }
 
+    /// The members of `set` of the same store that `id` does not require: what may have come after it, in the
+    /// order of the graph.
+    pub fn later(&self, id: &MigrationId, set: &BTreeSet<MigrationId>) -> Vec<MigrationId> {
+        let before = self.with_requirements(&BTreeSet::from([id.clone()]));
+        self.order(set)
+            .into_iter()
+            .filter(|other| other.store() == id.store() && !before.contains(other))
+            .collect()
+    }
+
     /// The members of `set` that `id` needs, directly or through migrations outside of the set: what a
     /// step has to wait for when the rest is in place already.
     pub fn needs_within(

@@ -91,10 +91,12 @@ pub trait Store: Send + Sync {
     /// Reads what is recorded. An absent ledger is an empty one; an error is never taken for absence.
     async fn observe(&self, what: &Observe) -> Result<StoreState, StoreError>;
 
-    /// Verifies that a migration is in place, exhaustively. `recorded` says whether the ledger has it.
+    /// Verifies that a migration is in place, exhaustively. `later` are the applied migrations that may have
+    /// come after it, in their order: they may have changed what it left.
     async fn verify(
         &self,
         migration: &Migration,
+        later: &[&Migration],
         events: &dyn Events,
     ) -> Result<Verification, StoreError>;
 

@@ -319,7 +319,11 @@ async fn u27_verification_looks_at_every_row_and_names_line_and_row() {
     ];
     for (verify, expected) in cases {
         let migration = migration("sql/0001_a", up, Some(verify));
-        let found = fixture.store.verify(&migration, &NoEvents).await.unwrap();
+        let found = fixture
+            .store
+            .verify(&migration, &[], &NoEvents)
+            .await
+            .unwrap();
         let outcomes: Vec<_> = found.checks.iter().map(|c| (c.outcome, c.found)).collect();
         assert_eq!(outcomes, expected, "{verify}: {found:?}");
     }
@@ -328,14 +332,18 @@ async fn u27_verification_looks_at_every_row_and_names_line_and_row() {
         up,
         Some("select 1 where false;\n\nselect i, 'é\u{7}' from a where i = 7"),
     );
-    let found = fixture.store.verify(&failing, &NoEvents).await.unwrap();
+    let found = fixture
+        .store
+        .verify(&failing, &[], &NoEvents)
+        .await
+        .unwrap();
     assert_eq!(
         found.checks[1].findings,
         ["sql/0001_a.verify.sql:3: (7, é\\u{7})"]
     );
     let none = fixture
         .store
-        .verify(&migration("sql/0001_a", up, None), &NoEvents)
+        .verify(&migration("sql/0001_a", up, None), &[], &NoEvents)
         .await
         .unwrap();
     assert_eq!(none.checks[0].outcome, CheckOutcome::Unchecked);
@@ -344,7 +352,11 @@ async fn u27_verification_looks_at_every_row_and_names_line_and_row() {
         up,
         Some("with d as (delete from a returning i) select i from d where false"),
     );
-    let error = fixture.store.verify(&writes, &NoEvents).await.unwrap_err();
+    let error = fixture
+        .store
+        .verify(&writes, &[], &NoEvents)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("read-only"), "{error}");
     assert_eq!(
         query_one_text(&fixture.database, "select count(*) from a"),

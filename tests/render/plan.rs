@@ -107,6 +107,7 @@ fn the_command_repeats_every_choice_that_the_plan_was_made_with() {
         path: "redis/0002_timestamps.toml".to_owned(),
         text: crate::values::HASH_TAGS.to_owned(),
         allow_lossy: true,
+        later: Vec::new(),
     });
     let mut migrate = plan_of(
         Purpose::Migrate,

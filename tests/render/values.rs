@@ -231,6 +231,7 @@ pub fn every_action() -> Plan {
             path: "redis/0001_hash_tags.toml".to_owned(),
             text: HASH_TAGS.to_owned(),
             allow_lossy: false,
+            later: Vec::new(),
         }),
     );
     hash_tags.description = Some("Put tenant ids in hash tags".to_owned());

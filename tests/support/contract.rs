@@ -177,7 +177,7 @@ pub async fn an_absent_ledger_reads_as_empty_and_stays_absent(subject: &dyn Subj
         store.estimate(step, &plan.decision.config).await.unwrap();
     }
     for migration in subject.project().catalog().iter() {
-        store.verify(migration, &NoEvents).await.unwrap();
+        store.verify(migration, &[], &NoEvents).await.unwrap();
     }
     assert_eq!(observe(&*store).await.identity.ledger(), None);
 }

@@ -7,9 +7,9 @@ use outpost::model::checksum::Checksum;
 use outpost::model::config::{AdoptMissing, PlanConfig, PlanPostgres, PlanRedis};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::plan::{
-    Action, Decision, Evidence, KeyCounts, KeyTime, LockTaken, Origin, Outcome, PlannedStatement,
-    Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent, Rehearsal,
-    RehearsalServer, Resolution, SqlContent, StatementImpact, StatementRehearsal, Step,
+    Action, Decision, Evidence, KeyCounts, KeyTime, LaterContent, LockTaken, Origin, Outcome,
+    PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
+    Rehearsal, RehearsalServer, Resolution, SqlContent, StatementImpact, StatementRehearsal, Step,
     StepContent, StepEvidence, StepRehearsal, TableImpact, TableSize, TableWork, Warning,
     WarningKind, WayBack,
 };
@@ -238,13 +238,19 @@ fn content() -> impl Strategy<Value = StepContent> {
                 })
             },
         );
-    let redis = (word(), text(), any::<bool>()).prop_map(|(path, text, allow_lossy)| {
-        StepContent::Redis(RedisContent {
-            path,
-            text,
-            allow_lossy,
-        })
-    });
+    let later = vec((word(), text()), 0..2);
+    let redis =
+        (word(), text(), any::<bool>(), later).prop_map(|(path, text, allow_lossy, later)| {
+            StepContent::Redis(RedisContent {
+                path,
+                text,
+                allow_lossy,
+                later: later
+                    .into_iter()
+                    .map(|(path, text)| LaterContent { path, text })
+                    .collect(),
+            })
+        });
     prop_oneof![sql, redis, Just(StepContent::Record)]
 }
 

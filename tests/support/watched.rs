@@ -89,9 +89,10 @@ impl Store for Watched {
     async fn verify(
         &self,
         migration: &Migration,
+        later: &[&Migration],
         events: &dyn Events,
     ) -> Result<Verification, StoreError> {
-        self.inner.verify(migration, events).await
+        self.inner.verify(migration, later, events).await
     }
 
     async fn estimate(&self, step: &Step, plan: &PlanConfig) -> Result<StepEvidence, StoreError> {

@@ -26,7 +26,9 @@ pub use rehearsal::{
     LockTaken, Origin, Outcome, Rehearsal, RehearsalServer, StatementRehearsal, StepRehearsal,
     WayBack,
 };
-pub use step::{Action, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent};
+pub use step::{
+    Action, LaterContent, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent,
+};
 
 use crate::model::checksum::Checksum;
 use crate::model::config::PlanConfig;

@@ -182,6 +182,19 @@ pub struct RedisContent {
     pub text: String,
     /// Whether a revert may convert values that its own way back would not restore.
     pub allow_lossy: bool,
+    /// For a cleanup: the migrations in place that may have changed the copies since they were made, in their
+    /// order. A source goes where its copy is what these made of it.
+    pub later: Vec<LaterContent>,
+}
+
+/// The declaration of a migration that came after another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaterContent {
+    /// The file, below the schema folder.
+    pub path: String,
+    /// Its text.
+    pub text: String,
 }
 
 impl From<&Statement> for PlannedStatement {

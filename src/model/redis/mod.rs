@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod declaration;
 pub mod findings;
+pub mod later;
 pub mod op;
 pub mod pattern;
 pub mod printable;

@@ -133,6 +133,7 @@ struct RedisJson<'a> {
     allow_lossy: bool,
     operations: Vec<String>,
     declaration: &'a str,
+    later: Vec<&'a str>,
 }
 
 /// Writes a plan as JSON, decision and evidence.
@@ -236,6 +237,7 @@ fn step_json<'a>(view: &StepView<'a>) -> StepJson<'a> {
                 allow_lossy: redis.allow_lossy,
                 operations: view.operations(),
                 declaration: &redis.text,
+                later: redis.later.iter().map(|l| l.path.as_str()).collect(),
             }),
         ),
         StepContent::Sql(sql) => (

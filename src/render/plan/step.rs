@@ -95,6 +95,14 @@ impl<'a> StepView<'a> {
             StepContent::Redis(redis) if redis.allow_lossy => {
                 format!("{}, lossy conversions allowed", redis.path)
             }
+            StepContent::Redis(redis) if !redis.later.is_empty() => {
+                let later: Vec<&str> = redis.later.iter().map(|l| l.path.as_str()).collect();
+                format!(
+                    "{}; copies are compared with what {} made of them",
+                    redis.path,
+                    later.join(" and ")
+                )
+            }
             StepContent::Redis(redis) => redis.path.clone(),
             StepContent::Record => "only the ledger is written".to_owned(),
         }

@@ -273,6 +273,7 @@ impl Store for MemoryStore {
     async fn verify(
         &self,
         migration: &Migration,
+        _later: &[&Migration],
         _: &dyn Events,
     ) -> Result<Verification, StoreError> {
         let mut check = Check::new(Some(migration.id.clone()), "in place", "migrations");

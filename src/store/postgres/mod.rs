@@ -197,6 +197,7 @@ impl Store for PostgresStore {
     async fn verify(
         &self,
         migration: &Migration,
+        _later: &[&Migration],
         _: &dyn Events,
     ) -> Result<Verification, StoreError> {
         self.verify_migration(migration).await

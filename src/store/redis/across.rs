@@ -46,7 +46,10 @@ impl Deed<'_> {
         };
         let mut answers = vec![Answer::Done; items.len()];
         let here = pick(&within);
-        let found = self.answers(here.len(), self.calls(&here)).await?;
+        let mut found = self.answers(here.len(), self.calls(&here)).await?;
+        if self.direction == Direction::Clean && !self.later.is_empty() {
+            self.clean_kept(&here, &mut found).await?;
+        }
         let there = pick(&across);
         let further = match self.direction {
             _ if there.is_empty() => Vec::new(),
@@ -285,7 +288,7 @@ impl Deed<'_> {
             .store
             .views(self.session, self.id, self.buckets, items)
             .await?;
-        let equal = self.store.equal(self.session, items, &views).await?;
+        let equal = self.store.equal(self.session, items, &views, &[]).await?;
         let mut answers = Vec::new();
         let mut parts = Vec::new();
         for (place, (item, view)) in items.iter().zip(&views).enumerate() {
@@ -310,14 +313,39 @@ impl Deed<'_> {
         Ok(answers)
     }
 
-    /// Deletes sources whose copy is recorded, or whose target equals them.
+    /// Looks again at sources that a script kept, since their targets are other than they are: what later
+    /// migrations make of a source is nothing that a script can tell.
+    async fn clean_kept(
+        &self,
+        items: &[Item<'_>],
+        answers: &mut [Answer],
+    ) -> Result<(), StoreError> {
+        let (kept, slots): (Vec<Item<'_>>, Vec<&mut Answer>) = items
+            .iter()
+            .zip(answers)
+            .filter(|(_, answer)| **answer == Answer::Kept)
+            .map(|(item, answer)| (item.clone(), answer))
+            .unzip();
+        if !kept.is_empty() {
+            let again = self.clean_across(&kept).await?;
+            slots
+                .into_iter()
+                .zip(again)
+                .for_each(|(slot, answer)| *slot = answer);
+        }
+        Ok(())
+    }
+
+    /// Deletes sources whose copy is recorded, or whose target equals them or what later migrations made of
+    /// them.
     async fn clean_across(&self, items: &[Item<'_>]) -> Result<Vec<Answer>, StoreError> {
         use crate::model::redis::op::Recorded;
         let views = self
             .store
             .views(self.session, self.id, self.buckets, items)
             .await?;
-        let equal = self.store.equal(self.session, items, &views).await?;
+        let later = &self.later;
+        let equal = self.store.equal(self.session, items, &views, later).await?;
         let mut answers = Vec::new();
         let mut parts = Vec::new();
         for (place, (item, view)) in items.iter().zip(&views).enumerate() {

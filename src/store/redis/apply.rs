@@ -198,6 +198,7 @@ impl RedisStore {
                     id: &step.id,
                     direction,
                     allow_lossy: step.may_lose(),
+                    later: self.later(step, config)?,
                     buckets: None,
                     field_ttls: false,
                     pace: &pace,
@@ -310,7 +311,7 @@ impl RedisStore {
         declaration: &Declaration,
     ) -> Result<(), StoreError> {
         let verification = self
-            .verify_declaration(&step.id, declaration, &NoEvents)
+            .verify_declaration(&step.id, declaration, &[], &NoEvents)
             .await?;
         if !verification.failed() {
             return Ok(());

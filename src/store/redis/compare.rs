@@ -6,6 +6,8 @@ use super::RedisStore;
 use super::link::Session;
 use super::read::parsed;
 use super::scripts::{self, Call};
+use crate::model::redis::declaration::Declaration;
+use crate::model::redis::later::{self, Fields};
 use crate::model::redis::op::{Item, KeyType, KeyView};
 use crate::store::StoreError;
 
@@ -32,12 +34,14 @@ pub(super) struct Pair {
 }
 
 impl RedisStore {
-    /// Compares targets with their sources, with reading commands alone.
+    /// Compares targets with their sources, and with what later migrations made of them, with reading
+    /// commands alone.
     pub(super) async fn compare(
         &self,
         session: Session<'_>,
         items: &[Item<'_>],
         views: &[KeyView],
+        later: &[Declaration],
     ) -> Result<Vec<Compared>, StoreError> {
         let mut compared = vec![Compared::NoTarget; items.len()];
         let pairs: Vec<(usize, &[u8], &[u8], KeyType)> = items
@@ -68,12 +72,14 @@ impl RedisStore {
             };
             let left: u64 = parsed(session, left).unwrap_or_default();
             let right: Option<u64> = parsed(session, right).ok();
-            let outcome = if right != Some(left) {
+            // A hash may have got fields, or lost some, in a migration that came later.
+            let same_size = right == Some(left);
+            let outcome = if !same_size && (later.is_empty() || kind != KeyType::Hash) {
                 Compared::Different
             } else if left > LARGEST && kind != KeyType::String {
                 Compared::TooLarge
             } else if content_command(&mut contents, kind, source, target) {
-                read.push((place, kind));
+                read.push((place, kind, target));
                 continue;
             } else {
                 Compared::Incomparable
@@ -83,12 +89,11 @@ impl RedisStore {
             }
         }
         let mut contents = session.pipeline(DOING, &contents).await?.into_iter();
-        for (place, kind) in read {
+        for (place, kind, target) in read {
             let equal = match (contents.next(), contents.next()) {
-                // Mostly in the same order, and then nothing has to be sorted.
-                (Some(Ok(left)), Some(Ok(right))) => {
-                    left == right || canonical(kind, left) == canonical(kind, right)
-                }
+                (Some(Ok(left)), Some(Ok(right))) => agree(kind, left, right, |source| {
+                    later::expected(later, target, source)
+                }),
                 _ => false,
             };
             if let Some(known) = compared.get_mut(place) {
@@ -102,13 +107,14 @@ impl RedisStore {
         Ok(compared)
     }
 
-    /// Those of some copies that equal their source, each key read in one atomic unit. Too large a value
-    /// counts as different.
+    /// Those of some copies that equal their source, or what later migrations made of it, each key read in
+    /// one atomic unit. Too large a value counts as different.
     pub(super) async fn equal(
         &self,
         session: Session<'_>,
         items: &[Item<'_>],
         views: &[KeyView],
+        later: &[Declaration],
     ) -> Result<Vec<Option<Pair>>, StoreError> {
         let mut calls = Vec::new();
         let mut places = Vec::new();
@@ -117,12 +123,12 @@ impl RedisStore {
                 for key in [&item.key, target] {
                     calls.push(Call::new(&scripts::CONTENTS).key(key.as_slice()));
                 }
-                places.push(place);
+                places.push((place, target));
             }
         }
         let mut answers = Call::run_all(&calls, session, DOING).await?.into_iter();
         let mut pairs: Vec<Option<Pair>> = items.iter().map(|_| None).collect();
-        for place in places {
+        for (place, target) in places {
             let mut next = || -> Result<(String, Vec<u8>, Value), StoreError> {
                 parsed(session, answers.next().unwrap_or(Ok(Value::Nil)))
             };
@@ -131,7 +137,9 @@ impl RedisStore {
             let same = left.0 == right.0
                 && !left.1.is_empty()
                 && !right.1.is_empty()
-                && canonical(kind, left.2) == canonical(kind, right.2);
+                && agree(kind, left.2, right.2, |source| {
+                    later::expected(later, target, source)
+                });
             if let (true, Some(pair)) = (same, pairs.get_mut(place)) {
                 *pair = Some(Pair {
                     source: left.1,
@@ -141,6 +149,36 @@ impl RedisStore {
         }
         Ok(pairs)
     }
+}
+
+/// Whether a copy holds what its source holds, or what later migrations made of it. `made_of` gives the fields
+/// that these make of a hash's; `None` where that cannot be told.
+fn agree(
+    kind: KeyType,
+    source: Value,
+    copy: Value,
+    made_of: impl FnOnce(Fields) -> Option<Fields>,
+) -> bool {
+    // Mostly in the same order, and then nothing has to be sorted.
+    if source == copy {
+        return true;
+    }
+    let (source, copy) = (canonical(kind, source), canonical(kind, copy));
+    if source == copy {
+        return true;
+    }
+    match (kind, source.map(as_fields), copy.map(as_fields)) {
+        (KeyType::Hash, Some(source), Some(copy)) => made_of(source).is_some_and(|it| it == copy),
+        _ => false,
+    }
+}
+
+fn as_fields(elements: Vec<Vec<Vec<u8>>>) -> Fields {
+    let pairs = elements.into_iter().filter_map(|pair| {
+        let [field, value] = <[Vec<u8>; 2]>::try_from(pair).ok()?;
+        Some((field, value))
+    });
+    pairs.collect()
 }
 
 fn size_command(kind: KeyType) -> &'static str {

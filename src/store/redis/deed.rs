@@ -9,6 +9,7 @@ use super::link::Session;
 use super::pace::Pace;
 use super::scripts::{self, Call};
 use crate::model::id::MigrationId;
+use crate::model::redis::declaration::Declaration;
 use crate::model::redis::findings::Findings;
 use crate::model::redis::op::{Change, Decision, Exception, Item, Op, Sort, Work};
 use crate::store::{Run, StoreError, StoreErrorKind};
@@ -34,6 +35,8 @@ pub(super) struct Deed<'a> {
     pub(super) id: &'a MigrationId,
     pub(super) direction: Direction,
     pub(super) allow_lossy: bool,
+    /// For a cleanup: what may have changed the copies since they were made.
+    pub(super) later: Vec<Declaration>,
     /// Buckets of the record of copies; none is recorded when it is unknown.
     pub(super) buckets: Option<u64>,
     /// Whether the server knows hash fields with times to live of their own.

@@ -96,14 +96,34 @@ impl RedisStore {
         let StepContent::Redis(content) = &step.content else {
             return Ok(None);
         };
-        Declaration::parse(&content.path, &content.text, config)
+        self.parse(step, &content.path, &content.text, config)
             .map(Some)
-            .map_err(|e| {
-                self.link.error(StoreErrorKind::Keys {
-                    id: step.id.clone(),
-                    findings: vec![e.to_string()],
-                })
+    }
+
+    /// What may have changed the copies of a step that is cleaned up.
+    fn later(&self, step: &Step, config: &PlanConfig) -> Result<Vec<Declaration>, StoreError> {
+        let StepContent::Redis(content) = &step.content else {
+            return Ok(Vec::new());
+        };
+        let later = content.later.iter();
+        later
+            .map(|other| self.parse(step, &other.path, &other.text, config))
+            .collect()
+    }
+
+    fn parse(
+        &self,
+        step: &Step,
+        path: &str,
+        text: &str,
+        config: &PlanConfig,
+    ) -> Result<Declaration, StoreError> {
+        Declaration::parse(path, text, config).map_err(|e| {
+            self.link.error(StoreErrorKind::Keys {
+                id: step.id.clone(),
+                findings: vec![e.to_string()],
             })
+        })
     }
 
     /// The name of the marker of earlier tools, for a step that carries its declaration.
@@ -130,11 +150,19 @@ impl Store for RedisStore {
     async fn verify(
         &self,
         migration: &Migration,
+        later: &[&Migration],
         events: &dyn Events,
     ) -> Result<Verification, StoreError> {
         match &migration.content {
             Content::Redis(redis) => {
-                self.verify_declaration(&migration.id, &redis.declaration, events)
+                let later: Vec<Declaration> = later
+                    .iter()
+                    .filter_map(|migration| match &migration.content {
+                        Content::Redis(redis) => Some(redis.declaration.clone()),
+                        Content::Sql(_) => None,
+                    })
+                    .collect();
+                self.verify_declaration(&migration.id, &redis.declaration, &later, events)
                     .await
             }
             Content::Sql(_) => Ok(Verification::default()),

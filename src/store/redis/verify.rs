@@ -32,13 +32,15 @@ impl RedisStore {
         &self,
         id: &MigrationId,
         declaration: &Declaration,
+        later: &[Declaration],
         events: &dyn Events,
     ) -> Result<Verification, StoreError> {
         let session = self.link.session_of(events, id);
         let mut checks = Checks::new(id, declaration);
         let mut survey = Survey::default();
         if !declaration.scope.is_empty() {
-            self.check_keys(session, id, declaration, events, &mut survey, &mut checks)
+            let declared = (declaration, later);
+            self.check_keys(session, id, declared, events, &mut survey, &mut checks)
                 .await?;
         }
         for step in &declaration.steps {
@@ -60,7 +62,7 @@ impl RedisStore {
         &self,
         session: Session<'_>,
         id: &MigrationId,
-        declaration: &Declaration,
+        (declaration, later): (&Declaration, &[Declaration]),
         events: &dyn Events,
         survey: &mut Survey,
         checks: &mut Checks,
@@ -74,7 +76,7 @@ impl RedisStore {
             Box::pin(async move {
                 for items in sorted?.values() {
                     let views = self.views(session, id, buckets, items).await?;
-                    let compared = self.compare(session, items, &views).await?;
+                    let compared = self.compare(session, items, &views, later).await?;
                     let checks = &mut lock().1;
                     for (item, view) in items.iter().zip(&views) {
                         checks.judge(item, view);

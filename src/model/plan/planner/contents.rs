@@ -1,8 +1,9 @@
 //! What a step carries: statements or a declaration, complete.
 
+use crate::model::id::MigrationId;
 use crate::model::migration::{Content, Migration, SqlFile};
 use crate::model::plan::planner::Planner;
-use crate::model::plan::{PlanError, RedisContent, SqlContent, StepContent};
+use crate::model::plan::{LaterContent, PlanError, RedisContent, SqlContent, StepContent};
 
 impl Planner<'_> {
     pub(super) fn sql_content(
@@ -39,6 +40,7 @@ impl Planner<'_> {
                 path: redis.path.clone(),
                 text: redis.text.clone(),
                 allow_lossy: self.desired.allow_lossy,
+                later: Vec::new(),
             }),
             Content::Sql(_) => StepContent::Record,
         }
@@ -46,7 +48,11 @@ impl Planner<'_> {
 
     pub(super) fn cleanup_content(&self, migration: &Migration) -> Result<StepContent, PlanError> {
         let Content::Sql(sql) = &migration.content else {
-            return Ok(self.declaration(migration));
+            let mut content = self.declaration(migration);
+            if let StepContent::Redis(redis) = &mut content {
+                redis.later = self.later(&migration.id);
+            }
+            return Ok(content);
         };
         let Some(cleanup) = &sql.cleanup else {
             return Ok(StepContent::Record);
@@ -57,6 +63,21 @@ impl Planner<'_> {
             content.verify = verify.script.statements.iter().map(Into::into).collect();
         }
         Ok(StepContent::Sql(content))
+    }
+
+    /// What may have changed the copies of a migration since.
+    fn later(&self, id: &MigrationId) -> Vec<LaterContent> {
+        let ids = self.graph.later(id, &self.observed.applied());
+        let declared = ids
+            .iter()
+            .filter_map(|id| match &self.catalog.get(id)?.content {
+                Content::Redis(redis) => Some(LaterContent {
+                    path: redis.path.clone(),
+                    text: redis.text.clone(),
+                }),
+                Content::Sql(_) => None,
+            });
+        declared.collect()
     }
 }
 

@@ -11,4 +11,5 @@ mod fencing;
 mod golang;
 mod indexes;
 mod observing;
+mod reuse;
 mod transactions;

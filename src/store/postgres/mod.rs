@@ -20,6 +20,7 @@ mod orphan;
 mod paired;
 mod password;
 mod quote;
+mod reuse;
 mod script;
 mod session;
 mod tls;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::address::Target;
+use self::reuse::Reusable;
 use self::session::Session;
 use super::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
 use crate::model::config::{Endpoint, PlanConfig, PostgresConfig, StoreAddress, TlsFiles};
@@ -64,6 +66,7 @@ pub struct PostgresStore {
     attempts: u32,
     first_pause: Duration,
     raising: tokio::sync::Mutex<()>,
+    idle: std::sync::Mutex<Vec<Reusable>>,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -136,6 +139,7 @@ impl PostgresStore {
             attempts: ATTEMPTS,
             first_pause: FIRST_PAUSE,
             raising: tokio::sync::Mutex::new(()),
+            idle: std::sync::Mutex::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One connection and the simple queries that go through it.
 //!
-//! A session serves one operation and is then dropped: nothing of its state can leak into the next one,
-//! whatever the statements of a migration set.
+//! A session serves one operation and is then dropped, or made new again (`reuse.rs`): nothing of its state
+//! can leak into the next one, whatever the statements of a migration set.
 
 use std::time::Duration;
 

@@ -175,8 +175,9 @@ impl PostgresStore {
         if run.cancel.is_cancelled() {
             return Err(self.fail(StoreErrorKind::Cancelled));
         }
-        let session = self.connect().await?;
-        let golang = self.golang(&session).await?;
+        let connection = self.connect_for_step().await?;
+        let session = &connection.session;
+        let golang = self.golang(session).await?;
         let token = run.lease.token();
         let script = self.quoted(compose(work, run, golang.as_ref(), token))?;
         let mut progress = script.progress();
@@ -184,7 +185,10 @@ impl PostgresStore {
             .send(script.text(), run.cancel, |row| progress.see(&row))
             .await;
         let error = match sent {
-            Sent::Done => return Ok(Try::Done),
+            Sent::Done => {
+                self.give_back(connection);
+                return Ok(Try::Done);
+            }
             Sent::Cancelled | Sent::Unanswered => {
                 session.roll_back().await;
                 return Err(self.fail(StoreErrorKind::Cancelled));
@@ -205,7 +209,7 @@ impl PostgresStore {
         }
         Ok(Try::Failed(self.explain(
             work.step,
-            &session,
+            session,
             &script,
             progress.passed(),
             &error,

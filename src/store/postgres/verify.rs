@@ -32,7 +32,8 @@ impl PostgresStore {
             return Ok(Verification::default());
         };
         let id = &migration.id;
-        let session = self.connect().await?;
+        let connection = self.connect_for_step().await?;
+        let session = &connection.session;
         let mut checks = Vec::new();
         match &sql.verify {
             None => {
@@ -52,11 +53,12 @@ impl PostgresStore {
                         1 => ".verify.sql".to_owned(),
                         _ => format!(".verify.sql, line {}", query.line),
                     };
-                    checks.push(self.check_query(&session, &place, query, name).await?);
+                    checks.push(self.check_query(session, &place, query, name).await?);
                 }
             }
         }
-        checks.extend(self.check_indexes(&session, id, sql).await?);
+        checks.extend(self.check_indexes(session, id, sql).await?);
+        self.give_back(connection);
         Ok(Verification {
             checks,
             ..Verification::default()

@@ -1,6 +1,7 @@
 //! What a run leaves behind, as lines that can be compared between runs.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value as Json;
 
@@ -57,6 +58,11 @@ pub fn redis(connection: &mut redis::Connection) -> Vec<String> {
             .arg(&key)
             .query(connection)
             .unwrap();
+        let expires = if key.starts_with("session:") && lives_for_a_week(expires) {
+            "in a week".to_owned()
+        } else {
+            expires.to_string()
+        };
         let mut ask = |words: &[&str]| -> redis::Value {
             let mut command = redis::Cmd::new();
             command.arg(words).query(connection).unwrap()
@@ -86,6 +92,14 @@ pub fn redis(connection: &mut redis::Connection) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Whether a moment, in milliseconds, is what `after = "7d"` gave within the last day: it differs between runs.
+fn lives_for_a_week(at: i64) -> bool {
+    const DAY: i64 = 86_400_000;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let left = at - i64::try_from(now.as_millis()).unwrap();
+    (6 * DAY..=7 * DAY).contains(&left)
 }
 
 fn shown(key: &str, field: &str, value: &[u8]) -> String {

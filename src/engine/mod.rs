@@ -3,6 +3,7 @@
 
 mod apply;
 mod estimate;
+mod half_done;
 mod heartbeat;
 mod observe;
 mod replay;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use apply::{Applied, ApplyError, ApplyOptions, apply};
 pub use estimate::estimate;
+pub use half_done::half_done;
 pub use observe::{Depth, observe};
 pub use replay::{ReplayError, replay, unreplayed_lock};
 pub use verify::verify;

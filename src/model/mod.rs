@@ -9,6 +9,7 @@ pub mod document;
 pub mod duration;
 pub mod event;
 pub mod graph;
+pub mod half_done;
 pub mod history;
 pub mod id;
 pub mod lease;

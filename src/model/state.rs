@@ -313,6 +313,8 @@ pub struct SchemaObjects {
     pub partitions: BTreeSet<String>,
     /// The server's major version, which has a say in how definitions are worded.
     pub server_major: Option<u32>,
+    /// The schemas in which a name without one is looked up, in their order.
+    pub search_path: Vec<String>,
 }
 
 impl SchemaObjects {

@@ -34,7 +34,7 @@ pub use lint::{lint, lint_json};
 pub use list::{ListView, list, list_hint, list_json};
 pub use notes::{created, lock_findings, locked, unlocked};
 pub use plan::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, stale};
-pub use resolve::resolve;
+pub use resolve::{ResolveView, resolve, resolve_json};
 pub use style::{Style, Tone};
 pub use text::{block, line};
 pub use units::{bytes, count, counted, duration_ms};

@@ -1,19 +1,23 @@
 //! The reading commands but `plan`, and the gate.
 
 use outpost::model::config::Ahead;
+use outpost::model::half_done::{
+    FileEvidence, Found, HalfDone, KeyEvidence, Order, StatementEvidence, Trace,
+};
 use outpost::model::history::HistoryEntry;
 use outpost::model::id::StoreKind;
 use outpost::model::lock::{Lock, LockFinding, LockedMigration};
-use outpost::model::plan::Resolution;
+use outpost::model::plan::{KeyCounts, Resolution};
+use outpost::model::sql::{Aspect, Object, ObjectKind, QualifiedName};
 use outpost::model::state::{
     Checkpoint, Doing, GolangMigrate, GolangVersion, LedgerEntry, LedgerStatus, Proof, StoreState,
 };
 use outpost::model::status::{Gate, MigrationStatus, Status};
 use outpost::model::verification::{Check, CheckOutcome};
 use outpost::render::{
-    ListView, created, error, gate, gate_ahead, gate_json, gate_waiting, hint, history,
-    history_json, leases, leases_json, list, list_hint, list_json, lock_findings, locked, question,
-    resolve, unlocked, verify, verify_json,
+    ListView, ResolveView, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
+    history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings, locked,
+    question, resolve, resolve_json, unlocked, verify, verify_json,
 };
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
@@ -267,23 +271,165 @@ fn c06_unlock_shows_the_holder_its_age_and_whether_it_lives() {
     golden("leases-quiet.txt", |out| leases(out, WIDE, &quiet));
 }
 
+/// A statement of a file that may be half done, with the object that it makes or drops.
+fn evidence(text: &str, traces: Vec<Trace>, order: Option<Order>) -> StatementEvidence {
+    StatementEvidence {
+        line: 3,
+        text: text.to_owned(),
+        recorded: false,
+        traces,
+        order,
+    }
+}
+
+fn trace(kind: ObjectKind, table: Option<&str>, name: &str, aspect: Aspect, found: Found) -> Trace {
+    let of = |name| QualifiedName::new(Some("public"), name);
+    let object = Object {
+        kind,
+        name: match table {
+            Some(_) => QualifiedName::new(None, name),
+            None => of(name),
+        },
+        table: table.map(of),
+    };
+    Trace {
+        object,
+        aspect,
+        holds: true,
+        found,
+    }
+}
+
+/// Every way in which a statement can stand, and what is said of it.
+fn half_done() -> HalfDone {
+    use Aspect::{Default, Definition, Label, NotNull, Presence, Validated};
+    use ObjectKind::{Column, Constraint, Index, Table, Type, View};
+    let drop = |mut trace: Trace| {
+        trace.holds = false;
+        trace
+    };
+    let column = |name, aspect, found| trace(Column, Some("attempts"), name, aspect, found);
+    let constraint = |aspect, found| trace(Constraint, Some("attempts"), "positive", aspect, found);
+    let mut recorded = evidence("create table attempts (id int)", Vec::new(), None);
+    recorded.recorded = true;
+    let statements = vec![
+        recorded,
+        evidence(
+            "alter table attempts\n  add column manual boolean, alter id set not null,\n  alter note drop default",
+            vec![
+                column("manual", Presence, Found::InPlace),
+                column("id", NotNull, Found::InPlace),
+                drop(column("note", Default, Found::InPlace)),
+            ],
+            None,
+        ),
+        evidence(
+            "update attempts set manual = false",
+            Vec::new(),
+            Some(Order::EarlierMissing(4)),
+        ),
+        evidence(
+            "create index manual_idx on attempts (manual)",
+            vec![trace(Index, None, "manual_idx", Presence, Found::Absent)],
+            None,
+        ),
+        evidence(
+            "create index concurrently other_idx on attempts (other)",
+            vec![trace(Index, None, "other_idx", Presence, Found::Invalid)],
+            None,
+        ),
+        evidence(
+            "alter table attempts add constraint positive check (n > 0) not valid, validate constraint positive",
+            vec![
+                constraint(Presence, Found::InPlace),
+                constraint(Validated, Found::Missing),
+            ],
+            None,
+        ),
+        evidence(
+            "alter type kind add value 'odd\u{1b}[2J'",
+            vec![trace(
+                Type,
+                None,
+                "kind",
+                Label("odd\u{1b}[2J".to_owned()),
+                Found::Missing,
+            )],
+            None,
+        ),
+        evidence(
+            "create or replace view recent as select 1",
+            vec![trace(
+                View,
+                None,
+                "recent",
+                Definition,
+                Found::Unclear(None),
+            )],
+            None,
+        ),
+        evidence(
+            "alter table attempts alter id type bigint",
+            vec![column(
+                "id",
+                Definition,
+                Found::Unclear(Some("integer not null".to_owned())),
+            )],
+            Some(Order::LaterInPlace(11)),
+        ),
+        evidence(
+            "create table scratch (id int)",
+            vec![trace(Table, None, "scratch", Presence, Found::Undone(11))],
+            None,
+        ),
+        evidence(
+            "drop table older, \"odd\u{1b}[2J\"",
+            vec![
+                drop(trace(Table, None, "older", Presence, Found::InPlace)),
+                drop(trace(Table, None, "odd\u{1b}[2J", Presence, Found::Missing)),
+            ],
+            None,
+        ),
+    ];
+    HalfDone {
+        files: vec![FileEvidence {
+            id: id("sql/0004_delivery_manual_attempt"),
+            path: "sql/0004_delivery_manual_attempt.up.sql".to_owned(),
+            doing: Doing::Apply,
+            statements,
+        }],
+        keys: None,
+    }
+}
+
 #[test]
-fn resolve_shows_what_was_found_before_it_asks() {
-    let (mut postgres, _) = stores();
+fn c01_resolve_shows_what_was_found_before_it_asks() {
+    let (mut postgres, redis) = stores();
     let dirty = id("sql/0004_delivery_manual_attempt");
-    let found = vec![
+    let findings = vec![
         "3 of 4 objects are as they are after sql/0004_delivery_manual_attempt".to_owned(),
         "index public.manual_idx is missing".to_owned(),
     ];
     postgres
         .proofs
-        .insert(dirty.clone(), Proof::Disproven(found));
-    golden("resolve-dirty.txt", |out| {
-        resolve(out, WIDE, &dirty, &postgres, Resolution::RolledBack)
+        .insert(dirty.clone(), Proof::Disproven(findings));
+    let found = half_done();
+    let view = |resolution| ResolveView {
+        id: &dirty,
+        state: &postgres,
+        found: &found,
+        resolution,
+    };
+    let rolled_back = view(Resolution::RolledBack);
+    golden("resolve-dirty.txt", |out| resolve(out, WIDE, &rolled_back));
+    golden("resolve-dirty-colour.txt", |out| {
+        resolve(out, COLOUR, &rolled_back)
     });
+    golden("resolve-dirty.json", |out| resolve_json(out, &rolled_back));
     golden("resolve-dirty-40.txt", |out| {
-        resolve(out, NARROW, &dirty, &postgres, Resolution::Applied)
+        resolve(out, NARROW, &view(Resolution::Applied))
     });
+
     let half = id("sql/0005_denormalize_attempts");
     if let Some(entry) = postgres.ledger.get_mut(&half) {
         entry.checkpoint = Some(Checkpoint {
@@ -291,9 +437,52 @@ fn resolve_shows_what_was_found_before_it_asks() {
             ..Checkpoint::default()
         });
     }
+    // The way back of another one, which golang-migrate may have been at.
+    let mut found = half_done();
+    found.files[0].statements.truncate(1);
+    found.files[0].doing = Doing::Revert;
     golden("resolve-half.txt", |out| {
-        resolve(out, WIDE, &half, &postgres, Resolution::Applied)
+        let view = ResolveView {
+            id: &half,
+            state: &postgres,
+            found: &found,
+            resolution: Resolution::Applied,
+        };
+        resolve(out, WIDE, &view)
     });
+
+    let counts = KeyCounts {
+        in_scope: 1200,
+        to_do: 1,
+        done: 1199,
+        ..KeyCounts::default()
+    };
+    let refused = vec!["user:\u{1b}[2J: seen is in neither form".to_owned()];
+    for (name, keys) in [
+        (
+            "counted",
+            KeyEvidence::Counted(Doing::Apply, counts.clone()),
+        ),
+        ("cleanup", KeyEvidence::Counted(Doing::Cleanup, counts)),
+        ("refused", KeyEvidence::Refused(Doing::Revert, refused)),
+    ] {
+        let found = HalfDone {
+            files: Vec::new(),
+            keys: Some(keys),
+        };
+        let view = ResolveView {
+            id: &id("redis/0003_entity"),
+            state: &redis,
+            found: &found,
+            resolution: Resolution::RolledBack,
+        };
+        golden(&format!("resolve-keys-{name}.txt"), |out| {
+            resolve(out, WIDE, &view)
+        });
+        golden(&format!("resolve-keys-{name}.json"), |out| {
+            resolve_json(out, &view)
+        });
+    }
     golden("question.txt", |out| {
         question(
             out,

@@ -4,18 +4,19 @@ use crate::cli::args::Globals;
 use crate::cli::context::{Project, block_on};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::migrate::apply::How;
+use crate::cli::migrate::apply::{ApplyFormat, How};
 use crate::cli::output::Output;
-use crate::engine::Depth;
+use crate::engine::{self, Depth};
 use crate::model::id::MigrationId;
 use crate::model::plan::{Evidence, Plan, Resolution, plan_resolve};
-use crate::render;
+use crate::render::{self, ResolveView};
 
 /// Decide about a migration that is half done
 ///
 /// The way out of a migration that golang-migrate left dirty, of a step outside a transaction that was
-/// interrupted and cannot go on, and of an earlier tool's record that nothing proves. Shows what was
-/// found, asks, and records the decision and who took it. Runs no migration.
+/// interrupted and cannot go on, and of an earlier tool's record that nothing proves. Shows statement by
+/// statement what is in place, as far as the catalog can tell, and for Redis how many keys still need work;
+/// asks, and records the decision and who took it. Runs no migration.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Resolve {
     /// The migration
@@ -45,7 +46,7 @@ impl Resolve {
         } else {
             Resolution::RolledBack
         };
-        let (plan, observed) = block_on(async {
+        let (plan, observed, found) = block_on(async {
             let desired = project.desired(None)?;
             let observed = project.observe(Depth::Full).await?;
             let decision = plan_resolve(
@@ -56,10 +57,21 @@ impl Resolve {
                 &self.id,
                 resolution,
             )?;
-            Ok((Plan::new(decision, Evidence::default())?, observed))
+            let found =
+                engine::half_done(&project.stores, &project.catalog, &observed, &decision).await?;
+            Ok((Plan::new(decision, Evidence::default())?, observed, found))
         })?;
         if let Some(state) = observed.stores.get(&self.id.store()) {
-            output.tell(|out, style| render::resolve(out, style, &self.id, state, resolution));
+            let view = ResolveView {
+                id: &self.id,
+                state,
+                found: &found,
+                resolution,
+            };
+            output.tell(|out, style| render::resolve(out, style, &view));
+            if self.how.format == ApplyFormat::Json {
+                output.print(|out, _| render::resolve_json(out, &view))?;
+            }
         }
         let again = format!("outpost migrate resolve {}", self.id);
         self.how

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::{
+    effect::{self, Effect},
     name::QualifiedName,
     risk::{self, Risk},
     shape::{self, Shape},
@@ -27,6 +28,8 @@ pub struct Class {
     pub risks: Vec<Risk>,
     /// What it does to the shape of tables.
     pub shape: Shape,
+    /// What it leaves in the catalog.
+    pub effects: Vec<Effect>,
 }
 
 /// An index statement that runs outside a transaction and can leave an INVALID index behind.
@@ -66,6 +69,7 @@ pub(super) fn classify(statement: &SyntaxNode) -> Class {
         risks: risk::risks(statement, &tables),
         creates: tables::created(statement),
         shape: shape::shape(statement),
+        effects: effect::effects(statement),
         tables,
     }
 }

@@ -7,6 +7,7 @@ mod classify;
 mod control;
 mod depth;
 mod directive;
+mod effect;
 mod error;
 mod lines;
 mod lock_mode;
@@ -23,6 +24,7 @@ pub(crate) use depth::with_stack_for;
 
 pub use classify::{Class, ConcurrentIndex, IndexAction};
 pub use directive::{DirectiveError, Directives};
+pub use effect::{Aspect, Effect, Object, ObjectKind};
 pub use error::{Note, NoteKind, ScriptError, SyntaxProblem};
 pub use lock_mode::LockMode;
 pub use name::QualifiedName;

@@ -1,25 +1,39 @@
 //! `resolve`: what was found of a migration that is half done, before a person decides.
 
+mod evidence;
+mod json;
+
 use std::io::{self, Write};
 
-use crate::model::id::MigrationId;
+pub use json::resolve_json;
+
+use crate::model::half_done::HalfDone;
+use crate::model::id::{MigrationId, StoreKind};
 use crate::model::plan::Resolution;
-use crate::model::state::{Doing, LedgerStatus, Proof, StoreState};
+use crate::model::state::{Doing, LedgerStatus, Legacy, Proof, StoreState};
 use crate::render::style::{Style, Tone};
 use crate::render::text::{line, wrapped};
 use crate::render::units::{count, counted, counted_len, time};
 
-/// Writes what the ledger, earlier tools and the schema say of a migration, and what the decision means.
+/// A migration that somebody is about to decide on.
+#[derive(Debug, Clone, Copy)]
+pub struct ResolveView<'a> {
+    /// The migration.
+    pub id: &'a MigrationId,
+    /// Its store.
+    pub state: &'a StoreState,
+    /// What is in place of it.
+    pub found: &'a HalfDone,
+    /// What is to be recorded.
+    pub resolution: Resolution,
+}
+
+/// Writes what the ledger, earlier tools, the schema and the keys say of a migration, and what the decision means.
 ///
 /// # Errors
 /// What `out` says.
-pub fn resolve(
-    out: &mut dyn Write,
-    style: Style,
-    id: &MigrationId,
-    state: &StoreState,
-    resolution: Resolution,
-) -> io::Result<()> {
+pub fn resolve(out: &mut dyn Write, style: Style, view: &ResolveView<'_>) -> io::Result<()> {
+    let ResolveView { id, state, .. } = *view;
     writeln!(out, "{}", style.paint(Tone::Strong, &id.to_string()))?;
     let mut say = |text: &str| {
         let mut mark = "-";
@@ -32,21 +46,25 @@ pub fn resolve(
             })
     };
     say(&ledger(id, state))?;
-    if state.legacy != crate::model::state::Legacy::default() {
+    if state.legacy != Legacy::default() {
         say(&format!("earlier tools recorded: {}", state.legacy))?;
     }
-    for words in found(state.proofs.get(id)) {
+    for words in proof(state.proofs.get(id)) {
         say(&words)?;
     }
-    let meaning = match resolution {
+    evidence::write(out, style, view)?;
+    wrapped(meaning(view.resolution), style.room(0))
+        .into_iter()
+        .try_for_each(|text| writeln!(out, "{text}"))
+}
+
+fn meaning(resolution: Resolution) -> &'static str {
+    match resolution {
         Resolution::Applied => "It will be recorded as applied; nothing is run.",
         Resolution::RolledBack => {
             "It will be recorded as not applied; nothing is run, and the next plan applies it from its beginning."
         }
-    };
-    wrapped(meaning, style.room(0))
-        .into_iter()
-        .try_for_each(|text| writeln!(out, "{text}"))
+    }
 }
 
 fn ledger(id: &MigrationId, state: &StoreState) -> String {
@@ -58,16 +76,11 @@ fn ledger(id: &MigrationId, state: &StoreState) -> String {
         LedgerStatus::Skipped { reason } => format!("the ledger has it as skipped: {reason}"),
         LedgerStatus::Reverted => "the ledger has it as reverted".to_owned(),
         LedgerStatus::Partial { doing } => {
-            let doing = match doing {
-                Doing::Apply => "an apply",
-                Doing::Revert => "a revert",
-                Doing::Cleanup => "a cleanup",
-            };
-            format!("the ledger has {doing} of it that was not finished")
+            format!("the ledger has {} of it that was not finished", run(*doing))
         }
     };
     if let Some(checkpoint) = &entry.checkpoint {
-        let done = if checkpoint.keys_done > 0 {
+        let done = if id.store() == StoreKind::Redis {
             format!("{} examined", counted(checkpoint.keys_done, "key"))
         } else {
             format!(
@@ -80,9 +93,18 @@ fn ledger(id: &MigrationId, state: &StoreState) -> String {
     format!("{words}, written {} by {}", time(&entry.at), entry.actor)
 }
 
-fn found(proof: Option<&Proof>) -> Vec<String> {
+fn run(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Apply => "an apply",
+        Doing::Revert => "a revert",
+        Doing::Cleanup => "a cleanup",
+    }
+}
+
+/// What the record of an earlier tool was compared with; nothing where there is none.
+fn proof(proof: Option<&Proof>) -> Vec<String> {
     match proof {
-        None => vec!["nothing was found that shows whether it is in place".to_owned()],
+        None => Vec::new(),
         Some(Proof::Nothing) => {
             vec!["nothing proves it: no pinned fingerprint and no verification".to_owned()]
         }

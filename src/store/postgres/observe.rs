@@ -68,6 +68,12 @@ async fn identity(session: &Session, ledger: Option<String>) -> Result<StoreIden
 
 /// Every object of the schema. `without` is the oid of golang-migrate's table, which is no part of it.
 async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObjects, StoreError> {
+    // Before it is changed for the query below.
+    let path = session
+        .rows("select unnest(current_schemas(false))")
+        .await
+        .map_err(|e| session.error("reading the search path", &e))?;
+    let search_path = path.into_iter().flatten().flatten().collect();
     let sql = format!(
         "set local search_path = pg_catalog;\n{}",
         OBJECTS.replace("$golang", without.as_deref().unwrap_or("0"))
@@ -100,5 +106,6 @@ async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObj
         definitions,
         partitions,
         server_major,
+        search_path,
     })
 }

@@ -6,19 +6,18 @@ use redis::Value;
 use super::calls::{Part, named};
 use super::deed::{Answer, Deed, Direction};
 use super::keys::SourceDigest;
-use super::link::slot;
 use super::scripts::{self, Call};
-use crate::model::redis::op::{Copy, Decision, Item, KeyView, Op, Work};
+use crate::model::redis::op::{Copy, Decision, Item, KeyType, KeyView, Op, Work};
 use crate::store::StoreError;
 
 const READING: &str = "reading keys that go to other slots";
 const WRITING: &str = "writing keys that come from other slots";
-/// Times that a source which changes under the copy is copied again in one pass.
-const ROUNDS: u32 = 4;
+/// Times that a source which changes under the work is dealt with again in one pass.
+pub(super) const ROUNDS: u32 = 4;
 
 /// A value in transit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Held {
+pub(super) enum Held {
     Gone,
     /// Another type than declared, or too large to be held at once.
     Odd(Answer),
@@ -32,36 +31,20 @@ enum Held {
 impl Deed<'_> {
     /// Deals with a batch of copies, each in the way that its two slots allow.
     pub(super) async fn copies(&self, items: &[Item<'_>]) -> Result<Vec<Answer>, StoreError> {
-        let is_across = |item: &Item<'_>| {
-            let target = item.target.as_deref().unwrap_or_default();
-            self.store.link.is_cluster() && slot(&item.key) != slot(target)
-        };
-        let (across, within): (Vec<usize>, Vec<usize>) =
-            (0..items.len()).partition(|place| items.get(*place).is_some_and(&is_across));
-        let pick = |places: &[usize]| -> Vec<Item<'_>> {
-            places
-                .iter()
-                .filter_map(|p| items.get(*p).cloned())
-                .collect()
-        };
-        let mut answers = vec![Answer::Done; items.len()];
-        let here = pick(&within);
+        let (across, within) = self.by_reach(items);
+        let here = pick(items, &within);
         let mut found = self.answers(here.len(), self.calls(&here)).await?;
         if self.direction == Direction::Clean && !self.later.is_empty() {
             self.clean_kept(&here, &mut found).await?;
         }
-        let there = pick(&across);
+        let there = pick(items, &across);
         let further = match self.direction {
             _ if there.is_empty() => Vec::new(),
             Direction::Forward => self.copy_across(&there).await?,
             Direction::Back => self.uncopy_across(&there).await?,
             Direction::Clean => self.clean_across(&there).await?,
         };
-        for (place, answer) in (within.iter().zip(found)).chain(across.iter().zip(further)) {
-            if let Some(known) = answers.get_mut(*place) {
-                *known = answer;
-            }
-        }
+        let mut answers = together((within, found), (across, further));
         for (item, answer) in items.iter().zip(&mut answers) {
             if let (Answer::Large, Op::Copy(copy)) = (*answer, &item.step.op) {
                 *answer = self.copy_in_parts(copy, item).await?;
@@ -69,6 +52,12 @@ impl Deed<'_> {
         }
         self.count(items, &answers).await?;
         Ok(answers)
+    }
+
+    /// The places of items that go to another slot, and of those that stay in theirs.
+    pub(super) fn by_reach(&self, items: &[Item<'_>]) -> (Vec<usize>, Vec<usize>) {
+        let crosses = |place: &usize| items.get(*place).is_some_and(|i| self.store.crosses(i));
+        (0..items.len()).partition(crosses)
     }
 
     async fn copy_across(&self, items: &[Item<'_>]) -> Result<Vec<Answer>, StoreError> {
@@ -79,15 +68,7 @@ impl Deed<'_> {
             .store
             .views(self.session, self.id, self.buckets, items)
             .await?;
-        let mut answers: Vec<Answer> = items
-            .iter()
-            .zip(&views)
-            .map(|(item, view)| match item.decide(view) {
-                Decision::Gone => Answer::Gone,
-                Decision::Refused(_) => Answer::Refused,
-                _ => Answer::Done,
-            })
-            .collect();
+        let mut answers = decided(items, &views);
         // One that is kept has to be recorded as well: what the application deletes later stays deleted.
         let kept: Vec<usize> = places(items, &views, |item, view| {
             view.target && view.recorded.is_none() && item.decide(view) == Decision::Done
@@ -98,7 +79,7 @@ impl Deed<'_> {
         });
         let mut round = 1;
         while !todo.is_empty() {
-            let values = self.values(copy, items, &todo).await?;
+            let values = self.values(copy.kind, items, &todo).await?;
             let mut ready = Vec::new();
             for (place, value) in todo.iter().zip(&values) {
                 match (value, answers.get_mut(*place)) {
@@ -130,9 +111,9 @@ impl Deed<'_> {
     }
 
     /// What the sources hold now.
-    async fn values(
+    pub(super) async fn values(
         &self,
-        copy: &Copy,
+        kind: Option<KeyType>,
         items: &[Item<'_>],
         places: &[usize],
     ) -> Result<Vec<Held>, StoreError> {
@@ -142,7 +123,7 @@ impl Deed<'_> {
             .map(|item| {
                 Call::new(&scripts::PEEK)
                     .key(item.key.as_slice())
-                    .arg(named(copy.kind))
+                    .arg(named(kind))
             })
             .collect();
         let answers = Call::run_all(&calls, self.session, READING).await?;
@@ -220,7 +201,7 @@ impl Deed<'_> {
         marks: &[Vec<u8>],
         answers: &mut [Answer],
     ) -> Result<Vec<usize>, StoreError> {
-        let now = self.values(copy, items, places).await?;
+        let now = self.values(copy.kind, items, places).await?;
         let changed: Vec<(usize, &Vec<u8>, &Held)> = places
             .iter()
             .zip(values)
@@ -398,7 +379,43 @@ impl Deed<'_> {
     }
 }
 
-fn places(
+pub(super) fn pick<'d>(items: &[Item<'d>], places: &[usize]) -> Vec<Item<'d>> {
+    let picked = places.iter().filter_map(|place| items.get(*place).cloned());
+    picked.collect()
+}
+
+/// The answers of two parts of a batch, in its order.
+pub(super) fn together(
+    one: (Vec<usize>, Vec<Answer>),
+    other: (Vec<usize>, Vec<Answer>),
+) -> Vec<Answer> {
+    let mut answers = vec![Answer::Done; one.0.len() + other.0.len()];
+    for (places, found) in [one, other] {
+        for (place, answer) in places.into_iter().zip(found) {
+            if let Some(known) = answers.get_mut(place) {
+                *known = answer;
+            }
+        }
+    }
+    answers
+}
+
+/// What can be said of keys before anything is done with them.
+pub(super) fn decided(items: &[Item<'_>], views: &[KeyView]) -> Vec<Answer> {
+    let decisions = items
+        .iter()
+        .zip(views)
+        .map(|(item, view)| item.decide(view));
+    decisions
+        .map(|decision| match decision {
+            Decision::Gone => Answer::Gone,
+            Decision::Refused(_) => Answer::Refused,
+            _ => Answer::Done,
+        })
+        .collect()
+}
+
+pub(super) fn places(
     items: &[Item<'_>],
     views: &[KeyView],
     wanted: impl Fn(&Item<'_>, &KeyView) -> bool,

@@ -291,6 +291,9 @@ impl RedisStore {
         member.deed.buckets = self
             .prepare_buckets(session, step, run, declaration, direction, survey)
             .await?;
+        if self.link.is_cluster() {
+            member.deed.settle_moves().await?;
+        }
         let ran = match direction {
             Direction::Forward => {
                 self.commands(session, &step.id, declaration, run, true)

@@ -181,7 +181,7 @@ fn as_fields(elements: Vec<Vec<Vec<u8>>>) -> Fields {
     pairs.collect()
 }
 
-fn size_command(kind: KeyType) -> &'static str {
+pub(super) fn size_command(kind: KeyType) -> &'static str {
     match kind {
         KeyType::String => "STRLEN",
         KeyType::Hash => "HLEN",

@@ -144,7 +144,7 @@ impl Deed<'_> {
 
     /// The keys that may be dealt with, where there are others, which are findings.
     fn without_strays<'d>(&self, items: &[Item<'d>]) -> Option<Vec<Item<'d>>> {
-        let astray = |item: &Item<'_>| item.strays().is_some() || self.store.crosses(item);
+        let astray = |item: &Item<'_>| item.strays().is_some();
         if !items.iter().any(astray) {
             return None;
         }
@@ -153,8 +153,6 @@ impl Deed<'_> {
             if let Some(problem) = item.strays() {
                 let (sort, why) = (problem.sort(), problem.to_string());
                 tally.findings.add(sort, &item.key, &why);
-            } else if self.store.crosses(item) {
-                tally.findings.add(Sort::OtherSlot, &item.key, "");
             }
         }
         Some(items.iter().filter(|item| !astray(item)).cloned().collect())
@@ -170,6 +168,7 @@ impl Deed<'_> {
                 Ok(Vec::new())
             }
             (Op::Copy(_), _) => self.copies(items).await,
+            (Op::Rename(rename), _) => self.renames(rename.kind, items).await,
             (Op::Script(script), _) => self.script(script, items).await,
             _ => {
                 let answers = self.answers(items.len(), self.calls(items)).await?;

@@ -79,6 +79,27 @@ impl Keys {
         name.into_bytes()
     }
 
+    /// A hash: old and new names of a migration's renamings to other slots that are under way.
+    pub(super) fn moves(&self, id: &MigrationId) -> String {
+        self.own(&format!("moves:{}", id.name()))
+    }
+
+    /// A string that expires by itself: that a key of another slot has its new name, and may still have its
+    /// old one. It lies in the slot of the new name.
+    pub(super) fn moving(&self, source: &[u8], target: &[u8]) -> String {
+        self.of_move("moving", source, slot(target))
+    }
+
+    /// A string that expires by itself: that the old name of a key which moved to another slot was removed.
+    pub(super) fn moved(&self, source: &[u8]) -> String {
+        self.of_move("moved", source, slot(source))
+    }
+
+    fn of_move(&self, word: &str, source: &[u8], slot: u16) -> String {
+        let (prefix, digest) = (&self.prefix, SourceDigest::of(source).member());
+        format!("{prefix}outpost:{word}:{{{}}}:{digest}", tag(slot))
+    }
+
     /// The marker of an earlier tool.
     pub(super) fn marker(&self, compat_name: &str) -> String {
         format!("{}outpost:migration:{compat_name}", self.prefix)
@@ -146,6 +167,8 @@ impl Keys {
                     || rest.starts_with(b"outpost:fence:{")
                     || rest.starts_with(b"outpost:copied:")
                     || rest.starts_with(b"outpost:part:{")
+                    || rest.starts_with(b"outpost:moving:{")
+                    || rest.starts_with(b"outpost:moved:{")
                     || rest.starts_with(b"outpost:ran:{")
                     || rest == b".outpost:migration_lock"
             })
@@ -209,6 +232,8 @@ mod tests {
             ("dp:outpost:fence:{a}", true),
             ("dp:outpost:copied:0001_hash_tags:{a}:0", true),
             ("dp:outpost:part:{a}:7", true),
+            ("dp:outpost:moving:{a}:7", true),
+            ("dp:outpost:moved:{a}:7", true),
             (".outpost:migration:lock", true),
             ("{outpost}:ledger", false),
             ("dp:outpost:installation_id", false),

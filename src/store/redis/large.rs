@@ -6,28 +6,25 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, Pipeline, Value};
-
 use super::deed::{Answer, Deed};
-use super::errors::classify;
 use super::keys::SourceDigest;
 use super::scripts::{self, Call};
+use super::watch::Watch;
 use crate::model::redis::op::{Copy, Item, KeyType, Recorded, Sort};
 use crate::store::{StoreError, StoreErrorKind};
 
 const DOING: &str = "copying a large value";
 /// Elements of one part.
-const PART: usize = 500;
+pub(super) const PART: usize = 500;
 /// Bytes of one part of a string.
-const PART_BYTES: u64 = 1 << 20;
+pub(super) const PART_BYTES: u64 = 1 << 20;
 /// Strings beyond this cannot travel as one value: a server takes no more than 512 MB at once, the rest of
 /// the request included.
 const LARGEST_STRING: u64 = 256 << 20;
 /// How long a part lives that nobody goes on with.
 const PART_LIVES: Duration = Duration::from_secs(3600);
 /// Copies that are begun of a source that changes under them, before it is left for the next pass.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 impl Deed<'_> {
     /// Copies one large value.
@@ -48,15 +45,9 @@ impl Deed<'_> {
             return Ok(Answer::Done);
         }
         for _ in 0..TRIES {
-            match self.try_in_parts(copy, item).await {
-                Ok(Answer::Changed) => {}
-                Ok(answer) => return Ok(answer),
-                // The connection that watched is gone, and with it what it watched.
-                Err(StoreError {
-                    kind: StoreErrorKind::Disconnected { .. } | StoreErrorKind::Unreachable { .. },
-                    ..
-                }) => {}
-                Err(error) => return Err(error),
+            match settled(self.try_in_parts(copy, item).await)? {
+                Answer::Changed => {}
+                answer => return Ok(answer),
             }
         }
         Ok(Answer::Changed)
@@ -77,15 +68,11 @@ impl Deed<'_> {
                 return Ok(Answer::Done);
             }
         };
-        let expires_at: i64 = match source.ask(redis::cmd("PEXPIRETIME").arg(key)).await {
-            Ok(at) => at,
-            // Before Redis 7.0.
-            Err(_) => self.expiry_by_clock(&mut source, key).await?,
-        };
+        let expires_at = self.expires_at(&mut source, key).await?;
         let place = self
             .at_target_of_part(item)
             .arg(copy.on_conflict.name())
-            .arg(expires_at.max(0).to_string())
+            .arg(expires_at.to_string())
             .arg(elements.to_string());
         self.store
             .raise(
@@ -122,14 +109,14 @@ impl Deed<'_> {
         }
     }
 
-    async fn watch(&self, key: &[u8]) -> Result<Watch<'_>, StoreError> {
+    pub(super) async fn watch(&self, key: &[u8]) -> Result<Watch<'_>, StoreError> {
         let mut watch = Watch::new(self, key).await?;
         watch.ask::<()>(redis::cmd("WATCH").arg(key)).await?;
         Ok(watch)
     }
 
     /// Reads the whole value, part by part. Gives how many elements it has, or why it cannot be copied.
-    async fn grow_all(
+    pub(super) async fn grow_all(
         &self,
         source: &mut Watch<'_>,
         item: &Item<'_>,
@@ -202,18 +189,12 @@ impl Deed<'_> {
             let mut command = redis::cmd(scan);
             command.arg(key).arg(cursor).arg("COUNT").arg(PART);
             let (next, part): (u64, Vec<Vec<u8>>) = source.ask(&command).await?;
-            if kind == KeyType::Hash && self.field_ttls && !part.is_empty() {
-                let fields: Vec<&Vec<u8>> = part.iter().step_by(2).collect();
-                let mut command = redis::cmd("HPEXPIRETIME");
-                command.arg(key).arg("FIELDS").arg(fields.len()).arg(fields);
-                let times: Vec<i64> = source.ask(&command).await?;
-                if times.iter().any(|time| *time > 0) {
-                    return Ok(Err(
-                        "a large hash whose fields have times to live of their own",
-                    ));
-                }
-            }
+            let times = match kind {
+                KeyType::Hash => self.field_times(source, key, &part).await?,
+                _ => Vec::new(),
+            };
             self.grow(item, kind.name(), part).await?;
+            self.grow_times(item, times).await?;
             if next == 0 {
                 let mut command = redis::cmd(size);
                 return source.ask(command.arg(key)).await.map(Ok);
@@ -222,8 +203,48 @@ impl Deed<'_> {
         }
     }
 
+    /// The fields among these that have a time to live of their own, each followed by the Unix ms when it ends.
+    async fn field_times(
+        &self,
+        source: &mut Watch<'_>,
+        key: &[u8],
+        part: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        if !self.field_ttls || part.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fields: Vec<&Vec<u8>> = part.iter().step_by(2).collect();
+        let mut command = redis::cmd("HPEXPIRETIME");
+        command
+            .arg(key)
+            .arg("FIELDS")
+            .arg(fields.len())
+            .arg(&fields);
+        let times: Vec<i64> = source.ask(&command).await?;
+        let mortal = fields.into_iter().zip(times).filter(|(_, time)| *time > 0);
+        Ok(mortal
+            .flat_map(|(field, time)| [field.clone(), time.to_string().into_bytes()])
+            .collect())
+    }
+
+    /// Gives fields of the part their times to live.
+    async fn grow_times(&self, item: &Item<'_>, times: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        if times.is_empty() {
+            return Ok(());
+        }
+        let target = item.target.as_deref().unwrap_or_default();
+        let call = self
+            .on_keys(&scripts::GROW_TIMES, self.slot_of(target))
+            .key(self.store.keys.part(target));
+        let call = times.into_iter().fold(call, Call::arg);
+        self.store
+            .run_calls(self.session, self.run.lease, &[call], DOING)
+            .await
+            .map(drop)
+    }
+
     /// Adds elements to the part; without a type, begins it anew.
-    async fn grow(
+    pub(super) async fn grow(
         &self,
         item: &Item<'_>,
         kind: &str,
@@ -258,88 +279,37 @@ impl Deed<'_> {
             .arg(digest.member())
     }
 
-    /// When a key expires in Unix milliseconds, from what is left and the server's clock.
-    async fn expiry_by_clock(&self, source: &mut Watch<'_>, key: &[u8]) -> Result<i64, StoreError> {
-        let left: i64 = source.ask(redis::cmd("PTTL").arg(key)).await?;
-        let (seconds, micros): (i64, i64) = source.ask(&redis::cmd("TIME")).await?;
-        Ok(if left < 0 {
-            0
-        } else {
-            seconds * 1000 + micros / 1000 + left
-        })
+    /// When a key expires in Unix milliseconds; 0 for never.
+    pub(super) async fn expires_at(
+        &self,
+        source: &mut Watch<'_>,
+        key: &[u8],
+    ) -> Result<u64, StoreError> {
+        let asked: Result<i64, StoreError> = source.ask(redis::cmd("PEXPIRETIME").arg(key)).await;
+        let at = match asked {
+            Ok(at) => at,
+            // Before Redis 7.0: from what is left, and the server's clock.
+            Err(_) => {
+                let left: i64 = source.ask(redis::cmd("PTTL").arg(key)).await?;
+                let (seconds, micros): (i64, i64) = source.ask(&redis::cmd("TIME")).await?;
+                match left {
+                    ..0 => 0,
+                    left => seconds * 1000 + micros / 1000 + left,
+                }
+            }
+        };
+        Ok(u64::try_from(at).unwrap_or_default())
     }
 }
 
-/// A connection that watches a key: what is committed on it happens only where the key did not change.
-struct Watch<'d> {
-    deed: &'d Deed<'d>,
-    connection: MultiplexedConnection,
-}
-
-impl<'d> Watch<'d> {
-    /// A connection to the master of a key; nothing is watched yet.
-    async fn new(deed: &'d Deed<'d>, key: &[u8]) -> Result<Self, StoreError> {
-        let connection = deed.store.link.private_connection(key).await;
-        Ok(Self {
-            deed,
-            connection: connection.map_err(|kind| deed.session.error(kind))?,
-        })
-    }
-
-    async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
-        let value: Value = command
-            .query_async(&mut self.connection)
-            .await
-            .map_err(|e| self.deed.session.error(classify(&e, DOING)))?;
-        redis::from_redis_value(value).map_err(|e| self.deed.session.unexpected(DOING, &e))
-    }
-
-    async fn send(&mut self, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command(command);
-        }
-        let answers = self
-            .connection
-            .send_packed_commands(&pipeline, 0, pipeline.len())
-            .await;
-        answers.map_err(|e| self.deed.session.error(classify(&e, DOING)))
-    }
-
-    /// Ends the watch, and says whether the key is as it was when it began.
-    async fn is_unchanged(&mut self) -> Result<bool, StoreError> {
-        self.ask::<()>(&redis::cmd("MULTI")).await?;
-        let commands = ["PING", "EXEC"].map(redis::cmd);
-        let answers = self.send(commands.to_vec()).await?;
-        Ok(matches!(answers.last(), Some(Value::Array(_))))
-    }
-
-    /// Runs a call only where the watched key is as it was when the watch began.
-    async fn commit(&mut self, call: &Call) -> Result<Answer, StoreError> {
-        // By itself: were it refused, what follows would run without its condition.
-        self.ask::<()>(&redis::cmd("MULTI")).await?;
-        let commands = vec![call.in_full(), redis::cmd("EXEC")];
-        match self.send(commands).await?.pop() {
-            Some(Value::Array(mut replies)) => self.answer(call, replies.pop()),
-            Some(Value::Nil) => Ok(Answer::Changed),
-            other => self.answer(call, other),
-        }
-    }
-
-    /// Runs a call that makes a key, and watches the key from that moment on: a server carries out what
-    /// arrives together on one connection without anything in between.
-    async fn place_and_watch(&mut self, call: &Call, key: &[u8]) -> Result<Answer, StoreError> {
-        let mut watch = redis::cmd("WATCH");
-        watch.arg(key);
-        let answers = self.send(vec![call.in_full(), watch]).await?;
-        self.answer(call, answers.into_iter().next())
-    }
-
-    fn answer(&self, call: &Call, reply: Option<Value>) -> Result<Answer, StoreError> {
-        let reply = reply
-            .unwrap_or(Value::Nil)
-            .extract_error()
-            .map_err(|e| call.refused(self.deed.session, DOING, &e))?;
-        self.deed.reply(reply).map(|(answer, _)| answer)
+/// What came of a try. A connection that broke took what it watched along: that try is as good as one whose
+/// source changed.
+pub(super) fn settled(tried: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
+    match tried {
+        Err(StoreError {
+            kind: StoreErrorKind::Disconnected { .. } | StoreErrorKind::Unreachable { .. },
+            ..
+        }) => Ok(Answer::Changed),
+        tried => tried,
     }
 }

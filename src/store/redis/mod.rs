@@ -17,10 +17,12 @@ mod estimate;
 mod fences;
 mod keys;
 mod large;
+mod large_moves;
 mod lease;
 mod ledger;
 mod link;
 mod memory;
+mod moves;
 mod observe;
 mod pace;
 mod place;
@@ -31,6 +33,7 @@ mod scripts;
 mod slots;
 mod survey;
 mod verify;
+mod watch;
 
 use std::path::Path;
 

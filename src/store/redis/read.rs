@@ -39,6 +39,11 @@ impl RedisStore {
             }
             if let Some(target) = &item.target {
                 pipeline.cmd("EXISTS").arg(target);
+                if let (Op::Rename(_), true) = (op, self.crosses(item)) {
+                    pipeline
+                        .cmd("EXISTS")
+                        .arg(self.keys.moving(&item.key, target));
+                }
             }
             if let (Some(buckets), Op::Copy(_)) = (buckets, op) {
                 let digest = SourceDigest::of(&item.key);
@@ -68,6 +73,10 @@ impl RedisStore {
             }
             if item.target.is_some() {
                 view.target = number(session, next())? == 1;
+                if let (Op::Rename(_), true) = (op, self.crosses(item)) {
+                    let moving = number(session, next())? == 1;
+                    view.recorded = moving.then_some(Recorded::Moving);
+                }
             }
             if buckets.is_some() && matches!(op, Op::Copy(_)) {
                 let marks: (bool, bool) = parsed(session, next())?;

@@ -70,7 +70,7 @@ impl RedisStore {
     }
 
     /// Removes keys of our own: in one call, or on a cluster in one for each slot.
-    async fn drop_own(
+    pub(super) async fn drop_own(
         &self,
         session: Session<'_>,
         lease: &Lease,

@@ -10,7 +10,7 @@ use super::link::{Session, slot};
 use crate::model::id::MigrationId;
 use crate::model::redis::declaration::{self, Class, Declaration};
 use crate::model::redis::findings::Findings;
-use crate::model::redis::op::{Item, Op, Sort};
+use crate::model::redis::op::{Item, Sort};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Keys that are kept as a sample of a copying step's sources.
@@ -108,9 +108,6 @@ impl RedisStore {
                             .add(Sort::BadTarget, key, &format!("onto {target}"));
                         continue;
                     }
-                    if self.crosses(&item) {
-                        survey.findings.add(Sort::OtherSlot, key, "");
-                    }
                     survey.count(step.number, key);
                     items.entry(step.number).or_default().push(item);
                 }
@@ -119,12 +116,10 @@ impl RedisStore {
         Ok(items)
     }
 
-    /// Whether a key would be renamed into another slot, which takes a copy.
+    /// Whether a key's target lies in another slot, so that no script can work on both.
     pub(super) fn crosses(&self, item: &Item<'_>) -> bool {
-        let target = item.target.as_deref().unwrap_or_default();
-        self.link.is_cluster()
-            && matches!(item.step.op, Op::Rename(_))
-            && slot(&item.key) != slot(target)
+        let target = item.target.as_deref();
+        self.link.is_cluster() && target.is_some_and(|target| slot(&item.key) != slot(target))
     }
 
     /// Whether a target is a key that must not be written: a step's own, or the tool's.

@@ -29,6 +29,8 @@ pub enum Recorded {
     /// Its target was there already, and was kept. If the application deletes that target, the old
     /// source must not bring it back.
     Kept,
+    /// It was given its new name in another slot, and its old one has yet to go.
+    Moving,
 }
 
 /// What is to be done with a key.
@@ -174,8 +176,6 @@ pub enum Sort {
     FieldTimes,
     /// A script of the author's that did not do what it says.
     Script,
-    /// A renaming into another slot of a cluster.
-    OtherSlot,
 }
 
 impl Problem {
@@ -277,9 +277,6 @@ impl Sort {
             Self::TooLarge => format!("{keys} {are} too large to be copied"),
             Self::Lossy => format!(
                 "{keys} {have} a value that the way back would not restore, which needs --allow-lossy"
-            ),
-            Self::OtherSlot => format!(
-                "{keys} {have} a new name in another slot of the cluster, where `copy` can go and `rename` cannot"
             ),
             Self::FieldTimes => format!(
                 "{keys} {have} fields with different times to live, which one field cannot keep"

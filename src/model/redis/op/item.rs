@@ -1,6 +1,6 @@
 //! One key that a step is to deal with.
 
-use super::{Decision, KeyView, Problem};
+use super::{Decision, KeyView, Problem, Recorded};
 use crate::model::redis::declaration::Step;
 use crate::model::redis::pattern::{Captures, PatternError};
 
@@ -52,7 +52,7 @@ impl<'d> Item<'d> {
             return Decision::Gone;
         };
         // What was dealt with once is not judged again: by now it may be the application's own business.
-        if view.recorded.is_some() {
+        if matches!(view.recorded, Some(Recorded::Copied | Recorded::Kept)) {
             return Decision::Done;
         }
         match operation.key_type() {

@@ -73,7 +73,7 @@ impl Operation for Rename {
     }
 
     fn decide(&self, _: &Item<'_>, view: &KeyView) -> Decision {
-        if view.target {
+        if view.target && view.recorded.is_none() {
             Decision::Refused(Problem::Conflict)
         } else {
             Decision::Work(Work::Rename)

@@ -252,7 +252,7 @@ fn u31_json_is_converted_where_it_is_there_and_its_fields_are_free_or_agree() {
 }
 
 #[test]
-fn u28_all_fields_of_a_json_conversion_are_compared_and_a_text_that_would_not_come_back_is_lossy() {
+fn u30_all_fields_of_a_json_conversion_are_compared_and_a_text_that_would_not_come_back_is_lossy() {
     for (step, fields, new, lossy) in [
         (
             SPLIT,

@@ -31,7 +31,7 @@ fn split(object: &[u8]) -> String {
 }
 
 #[test]
-fn u29_an_object_becomes_the_texts_of_its_members_or_says_why_not() {
+fn u31_an_object_becomes_the_texts_of_its_members_or_says_why_not() {
     for (object, expected) in [
         (r#"{"name":"a","age":3}"#, "a|3|-|-|-"),
         (r#" { "age" : -9 , "name":"" } "#, "|-9|-|-|-"),
@@ -76,7 +76,7 @@ fn u29_an_object_becomes_the_texts_of_its_members_or_says_why_not() {
 }
 
 #[test]
-fn u29_texts_become_one_object_in_the_declared_order_or_say_why_not() {
+fn u31_texts_become_one_object_in_the_declared_order_or_say_why_not() {
     for (texts, expected) in [
         (
             ["a\"", "-3", "1.50", "false", "[1, 2]"].map(Some),

@@ -11,4 +11,6 @@ mod support;
 
 mod legacy;
 mod migrations;
+mod races;
 mod renames;
+mod rights;

@@ -3,6 +3,10 @@
 
 #[path = "support/certificates.rs"]
 mod certificates;
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/keyspace.rs"]
+mod keyspace;
 mod support;
 #[path = "support/tls.rs"]
 mod tls;
@@ -10,9 +14,10 @@ mod tls;
 use std::sync::LazyLock;
 
 use certificates::Certificates;
+use cluster::RedisCluster;
 use support::project::{Ended, Project};
 use support::{fresh_database, query_one_text};
-use tls::{TlsPostgres, TlsRedis};
+use tls::{TlsPostgres, TlsRedis, speak_tls};
 
 static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(Certificates::new);
 
@@ -130,6 +135,45 @@ fn u16_redis_demands_a_certificate_of_its_client() {
         &redis_project(&url, &with("stranger.pem", "stranger.key")),
         &["the server does not take the client's certificate: TLS alert UnknownCA"],
     );
+}
+
+#[test]
+fn u16_every_node_of_a_cluster_is_verified_and_shown_the_clients_certificate() {
+    let cluster = RedisCluster::start();
+    let key = |n: usize| vec!["SET".to_owned(), format!("a:{n}"), n.to_string()];
+    cluster.load((0..60).map(key));
+    let speak = |names: [&str; 3]| -> Vec<String> {
+        let nodes = cluster.nodes().iter().zip(names);
+        let ports: Vec<u16> = nodes
+            .map(|(node, name)| speak_tls(node, &CERTIFICATES, name, true))
+            .collect();
+        // What the nodes say of one another speaks TLS, too.
+        cluster.announce(&ports);
+        let (login, _) = cluster.nodes()[0].url().rsplit_once('@').unwrap();
+        let login = login.replace("redis://", "rediss://");
+        let url = |port: &u16| format!("{login}@127.0.0.1:{port}");
+        ports.iter().map(url).collect()
+    };
+    let files = redis_files(&[CA, ("cert", "client.pem"), ("key", "client.key")]);
+    let project = |urls: &[String], files: &str| {
+        let project = redis_project("", "").redis_cluster(urls);
+        project.redis_keys(files)
+    };
+
+    let urls = speak(["server", "server", "elsewhere"]);
+    // One address is enough to find the others, and then the one that is somebody else is met.
+    refused(
+        &project(&urls[..1], &files),
+        &["the server's certificate is not for 127.0.0.1, but for elsewhere.internal"],
+    );
+    let urls = speak(["server", "server", "server"]);
+    refused(
+        &project(&urls[..1], &redis_files(&[CA])),
+        &["the server demands a client's certificate"],
+    );
+    works(&project(&urls[..1], &files), "redis/0001_copy");
+    let keys = cluster.keyspace();
+    assert_eq!(keys.keys().filter(|key| key.starts_with("b:")).count(), 60);
 }
 
 #[test]

@@ -292,6 +292,21 @@ impl RedisCluster {
         self.wait_until_ok();
     }
 
+    /// Lets the nodes tell clients other ports than their own: those of something in front of them, in their
+    /// order. From then on the nodes are to be asked about themselves alone.
+    pub fn announce(&self, ports: &[u16]) {
+        for (node, port) in ports.iter().enumerate() {
+            let port = port.to_string();
+            self.on(node, &["CONFIG", "SET", "cluster-announce-port", &port]);
+        }
+        wait_until("every node knows the new ports", || {
+            self.live().all(|node| {
+                let view = self.view(node);
+                view.iter().all(|seen| ports.contains(&seen.port))
+            })
+        });
+    }
+
     /// Ends a node with SIGKILL. Where it was a master, its replica takes over by itself:
     /// [`Self::wait_for_failover`].
     pub fn kill_master(&mut self, node: usize) {

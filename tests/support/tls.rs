@@ -19,39 +19,8 @@ impl TlsRedis {
     /// With the server's certificate of this name; `clients` says whether it demands one of its clients.
     pub fn start(certificates: &Certificates, name: &str, clients: bool) -> Self {
         let plain = fresh_redis();
-        let given = |file: &str| {
-            let path = certificates.give(file, plain.folder());
-            path.to_str().expect("UTF-8").to_owned()
-        };
-        let (ca, cert, key) = (
-            given("ca.pem"),
-            given(&format!("{name}.pem")),
-            given(&format!("{name}.key")),
-        );
-        let clients = if clients { "yes" } else { "no" };
-        loop {
-            let port = free_port();
-            let set = [
-                "CONFIG",
-                "SET",
-                "tls-ca-cert-file",
-                &ca,
-                "tls-cert-file",
-                &cert,
-                "tls-key-file",
-                &key,
-                "tls-auth-clients",
-                clients,
-                "tls-port",
-                &port.to_string(),
-            ];
-            match try_redis_cmd(plain.url(), &set) {
-                Ok(_) => return Self { plain, port },
-                // Somebody else was faster.
-                Err(error) if error.to_string().contains("listen") => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
+        let port = speak_tls(&plain, certificates, name, clients);
+        Self { plain, port }
     }
 
     /// The address for TLS, by a name of 127.0.0.1.
@@ -74,6 +43,48 @@ impl TlsRedis {
 
     pub fn keys(&self) -> redis::Value {
         redis_cmd(&self.plain, &["DBSIZE"])
+    }
+}
+
+/// Gives a running server a port for TLS, or another certificate; its number.
+pub fn speak_tls(
+    plain: &RedisServer,
+    certificates: &Certificates,
+    name: &str,
+    clients: bool,
+) -> u16 {
+    let given = |file: &str| {
+        let path = certificates.give(file, plain.folder());
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (ca, cert, key) = (
+        given("ca.pem"),
+        given(&format!("{name}.pem")),
+        given(&format!("{name}.key")),
+    );
+    let clients = if clients { "yes" } else { "no" };
+    loop {
+        let port = free_port();
+        let set = [
+            "CONFIG",
+            "SET",
+            "tls-ca-cert-file",
+            &ca,
+            "tls-cert-file",
+            &cert,
+            "tls-key-file",
+            &key,
+            "tls-auth-clients",
+            clients,
+            "tls-port",
+            &port.to_string(),
+        ];
+        match try_redis_cmd(plain.url(), &set) {
+            Ok(_) => return port,
+            // Somebody else was faster.
+            Err(error) if error.to_string().contains("listen") => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

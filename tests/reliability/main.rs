@@ -2,6 +2,10 @@
 //! off, raced and pooled. docs/reliability.md says what each part proves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../support/cluster.rs"]
+mod cluster;
+#[path = "../support/keyspace.rs"]
+mod keyspace;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -10,6 +14,7 @@ mod proxy;
 
 mod crash;
 mod fencing;
+mod on_cluster;
 mod phase;
 mod pooler;
 mod races;

@@ -77,6 +77,19 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a command, whose output goes into a file of this folder.
+    pub fn start(folder: &Path, mut command: Command) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let log = folder.join(format!("log-{number}"));
+        let file = File::create(&log).unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        Self {
+            child: command.spawn().unwrap(),
+            log,
+        }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -219,16 +232,8 @@ impl World {
         command
     }
 
-    pub fn start(&self, mut command: Command) -> Running {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let log = self.folder.path().join(format!("log-{number}"));
-        let file = File::create(&log).unwrap();
-        command.stdout(file.try_clone().unwrap()).stderr(file);
-        Running {
-            child: command.spawn().unwrap(),
-            log,
-        }
+    pub fn start(&self, command: Command) -> Running {
+        Running::start(self.folder.path(), command)
     }
 
     /// Runs `outpost` to its end.

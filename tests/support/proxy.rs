@@ -29,6 +29,8 @@ pub enum Protocol {
 pub enum At {
     /// The message with this number, from 1.
     Message(usize),
+    /// The first message in whose name all of these words stand.
+    First(&'static [&'static str]),
     /// This many bytes of the conversation in one direction, all connections together.
     Byte(Direction, usize),
 }
@@ -270,10 +272,14 @@ impl Wire {
     /// Counts a message; the fault, if it is due.
     fn count(&self, protocol: Protocol, name: String) -> Option<Fault> {
         let mut state = self.lock();
-        state.messages.push(format!("{protocol:?}: {name}"));
         let (at, fault) = self.at.as_ref()?;
+        let has_all = |name: &String, words: &[&str]| words.iter().all(|word| name.contains(word));
+        let met =
+            matches!(at, At::First(words) if state.messages.iter().any(|m| has_all(m, words)));
+        state.messages.push(format!("{protocol:?}: {name}"));
         let strikes = match at {
             At::Message(number) => *number == state.messages.len(),
+            At::First(words) => !met && has_all(&name, words),
             At::Byte(..) => false,
         };
         strikes.then_some(*fault)

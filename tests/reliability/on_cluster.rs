@@ -1,0 +1,234 @@
+//! Runs on a Redis Cluster that are killed, cut off or frozen in the middle of what no single script can do: copies
+//! and renamings to other slots, and the markers of earlier tools, which do not lie beside the ledger.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cluster::RedisCluster;
+use crate::keyspace::Entry;
+use crate::proxy::{At, Fault, Protocol, Wire};
+use crate::support::project::Project;
+use crate::support::wait_until;
+use crate::world::Running;
+
+const APPLY: [&str; 3] = ["migrate", "apply", "plan.bin"];
+
+struct Clustered {
+    cluster: RedisCluster,
+    project: Project,
+    /// What an undisturbed run makes of it.
+    expected: BTreeMap<String, Entry>,
+}
+
+impl Clustered {
+    /// Outpost's own three migrations and a renaming, planned, and carried out once without a disturbance.
+    fn new() -> Self {
+        let cluster = RedisCluster::start();
+        let project = Project::outpost_schema()
+            .version("latest")
+            .unlocked()
+            .file(
+                "schema/redis/0004_names.toml",
+                "scope = \"old:<x>\"\n[[step]]\nrename = \"old:<x>\"\nto = \"new:{<x>}\"\n",
+            )
+            .redis_cluster(&cluster.urls())
+            .more("[compat]\noutpost_redis = true\n");
+        let mut world = Self {
+            cluster,
+            project,
+            expected: BTreeMap::new(),
+        };
+        world.seed();
+        world.project.migrate("plan -out plan.bin").ok();
+        world.project.run(&APPLY).ok();
+        world.expected = world.found();
+        assert_eq!(world.expected.len(), 12 * 2 + 60 + 3);
+        world
+    }
+
+    /// Puts all back to where the plan was made.
+    fn seed(&self) {
+        for node in self.cluster.masters() {
+            self.cluster.on(node, &["FLUSHALL"]);
+        }
+        let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let tenants = (0..12).flat_map(|t| {
+            let key = format!("tenant:t{t}");
+            let times = "created_at 2024-01-02T03:04:05.678Z updated_at 2024-01-02T03:04:05.678Z";
+            [
+                format!("HSET {key} id t{t} {times}"),
+                format!("HSET {key}:destinations d {{}}"),
+                format!("PEXPIREAT {key}:destinations 4102444800123"),
+            ]
+        });
+        let names = (0..60).map(|n| format!("SET old:{n} {n} PXAT 4102444800123"));
+        self.cluster.load(tenants.chain(names).map(words));
+    }
+
+    /// The application's keys in their new form, and the markers without their times. Fences of a run that is gone
+    /// go with its lease.
+    fn found(&self) -> BTreeMap<String, Entry> {
+        let keys = self.cluster.keyspace().into_iter();
+        keys.filter(|(key, _)| {
+            let own = [
+                "outpost:copied:",
+                "outpost:fence:",
+                "{outpost}:",
+                "tenant:t",
+            ];
+            !own.iter().any(|own| key.starts_with(own))
+        })
+        .map(|(key, mut entry)| {
+            if let Some((before, _)) = entry.value.split_once("\"applied_at\"") {
+                entry.value = before.to_owned();
+            }
+            (key, entry)
+        })
+        .collect()
+    }
+
+    /// Starts a run with every node behind a wire.
+    fn start_on(&self, wire: &Arc<Wire>) -> Running {
+        let nodes = self.cluster.nodes().iter();
+        let urls: Vec<String> = nodes
+            .map(|node| wire.proxy(Protocol::Redis, node.url()))
+            .collect();
+        let ports: Vec<u16> = urls.iter().map(|url| port(url)).collect();
+        self.cluster.announce(&ports);
+        let mut command = self.project.command(&APPLY);
+        for (number, url) in urls.iter().enumerate() {
+            command.env(format!("REDIS_URL_{number}"), url);
+        }
+        let running = Running::start(&self.project.path(""), command);
+        wire.watch(running.pid());
+        running
+    }
+
+    /// The nodes are where they are again.
+    fn unwire(&self) {
+        let ports: Vec<u16> = self
+            .cluster
+            .nodes()
+            .iter()
+            .map(|node| node.port())
+            .collect();
+        self.cluster.announce(&ports);
+    }
+
+    /// Ends the lease of a process that is gone or frozen, as it would end by itself within 30 seconds.
+    fn expire_lease(&self, pid: u32) {
+        for lock in [
+            ".outpost:migration_lock",
+            ".outpost:migration:lock",
+            "{outpost}:lease",
+        ] {
+            let held: Option<String> =
+                redis::from_redis_value(self.cluster.cmd(&["GET", lock])).unwrap();
+            if held.is_some_and(|held| held.contains(&format!("\"pid\":{pid},"))) {
+                self.cluster.cmd(&["DEL", lock]);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn is_done(&self, what: &str) {
+        let found = self.found();
+        for (key, entry) in &self.expected {
+            assert_eq!(found.get(key), Some(entry), "{what}: {key}");
+        }
+        let more: Vec<&String> = found
+            .keys()
+            .filter(|key| !self.expected.contains_key(*key))
+            .collect();
+        assert!(more.is_empty(), "{what}: {more:?}");
+        self.project.migrate("verify").ok();
+        self.project.migrate("history").ok();
+        self.project.migrate("plan -detailed-exitcode").ok();
+    }
+}
+
+fn port(url: &str) -> u16 {
+    let (_, address) = url.rsplit_once(':').unwrap();
+    address.split('/').next().unwrap().parse().unwrap()
+}
+
+/// What no script can do in one unit with the rest, by the first message that does it.
+const POINTS: [(&str, &[&str]); 6] = [
+    (
+        "a target gets its value",
+        &["EVALSHA", "outpost:fence:", "tenant:{t", "outpost:copied:"],
+    ),
+    (
+        "a new name gets its value",
+        &["EVALSHA", "new:{", "outpost:moving:"],
+    ),
+    ("an old name goes", &["EVALSHA", "old:", "outpost:moved:"]),
+    (
+        "the record of a renaming goes",
+        &["EVALSHA", "{outpost}:moves:"],
+    ),
+    (
+        "an old marker is written",
+        &["EVALSHA", "outpost:migration:001"],
+    ),
+    ("a step is recorded", &["redis/0001_hash_tags EVALSHA"]),
+];
+
+#[test]
+fn c15_u12_a_run_on_a_cluster_that_dies_or_is_cut_off_is_ended_by_the_same_plan() {
+    let world = Clustered::new();
+    for (what, words) in POINTS {
+        for fault in [Fault::KillAfter, Fault::CutAnswer(0)] {
+            let what = format!("{fault:?} where {what}");
+            world.seed();
+            let wire = Wire::with(At::First(words), fault);
+            let running = world.start_on(&wire);
+            let pid = running.pid();
+            let ended = running.wait();
+            wait_until("the fault has struck", || wire.fired());
+            world.unwire();
+            if fault == Fault::KillAfter {
+                assert!(ended.killed(), "{what}\n{}", ended.output);
+                world.expire_lease(pid);
+                world.project.run(&APPLY).ok();
+            } else {
+                // An answer that is lost is asked for again, and nothing happens twice.
+                ended.expect(0);
+            }
+            world.is_done(&what);
+        }
+    }
+}
+
+#[test]
+fn u13_c06_a_runner_on_a_cluster_that_wakes_without_its_lease_writes_nothing_and_says_so() {
+    let world = Clustered::new();
+    let fence: (&str, &[&str]) = ("a slot is fenced", &["EVALSHA", " 1 outpost:fence:"]);
+    for (what, words) in POINTS.into_iter().chain([fence]) {
+        let what = format!("frozen where {what}");
+        world.seed();
+        let wire = Wire::with(At::First(words), Fault::Freeze);
+        let frozen = world.start_on(&wire);
+        frozen.wait_for(&wire);
+        world.unwire();
+        world.expire_lease(frozen.pid());
+        world.project.run(&APPLY).ok();
+        world.is_done(&what);
+        // The message that was on its way arrives, and then the process goes on.
+        wire.release();
+        frozen.wake();
+        let ended = frozen.wait();
+        assert_eq!(ended.status.code(), Some(1), "{what}\n{}", ended.output);
+        let said = ended
+            .output
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(
+            said.contains("the lease was lost"),
+            "{what}\n{}",
+            ended.output
+        );
+        world.is_done(&what);
+    }
+}

@@ -1,62 +1,56 @@
-//! Steps over keys: passes until one finds nothing to do, each interrupted and resumed at will.
+//! Steps over keys: what comes before the first key is written, the passes, and what comes after the last.
 //!
-//! Several steps may share their passes. Each page of keys is given to one after the other, in the plan's
-//! order, and a key that one of them makes goes to the next at once; record and failure stay each one's own.
+//! Several steps may share their passes; record and failure stay each one's own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use redis::Value;
 
 use super::RedisStore;
 use super::deed::{Deed, Direction, Tally};
-use super::direct::{self, Bundle};
 use super::link::Session;
+use super::ours::Ours;
 use super::pace::Pace;
-use super::place::Place;
 use super::survey::{Survey, keys_error};
 use crate::model::event::{Event, NoEvents};
 use crate::model::plan::{Action, Plan, Step};
-use crate::model::redis::declaration::{self, Declaration};
+use crate::model::redis::declaration::Declaration;
 use crate::model::redis::op::Op;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
 use crate::model::state::Checkpoint;
 use crate::store::{Run, StoreError, StoreErrorKind};
 
-/// Passes until one finds nothing to do; an application that writes the old form on and on never lets that
-/// happen.
-const PASSES: u32 = 10;
-/// Passes besides those, in which masters came or went.
-const DISTURBED_PASSES: u32 = 20;
-
 /// One step in a pass.
 pub(super) struct Member<'a> {
     pub(super) step: &'a Step,
     pub(super) deed: Deed<'a>,
-    declaration: &'a Declaration,
+    pub(super) declaration: &'a Declaration,
     /// Steps of the same group that it requires.
-    requires: BTreeSet<usize>,
+    pub(super) requires: BTreeSet<usize>,
+    /// About how many keys it goes over.
+    pub(super) expected: u64,
     started_at: String,
     progress: Mutex<Progress>,
 }
 
 #[derive(Default)]
-struct Progress {
-    done: Done,
-    survey: Survey,
+pub(super) struct Progress {
+    pub(super) done: Done,
+    pub(super) survey: Survey,
     /// What the last pass came to.
-    last: Tally,
-    failed: Option<StoreError>,
+    pub(super) last: Tally,
+    pub(super) failed: Option<StoreError>,
 }
 
 impl Member<'_> {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fail(&self, error: StoreError) {
+    pub(super) fn fail(&self, error: StoreError) {
         self.progress().failed.get_or_insert(error);
     }
 
@@ -170,6 +164,7 @@ impl RedisStore {
             });
         }
         let pace = Pace::new(self.limits);
+        let ours: Arc<Ours> = Arc::default();
         let mut members: Vec<Member<'_>> = Vec::new();
         for (step, declaration) in steps.iter().copied().zip(&declarations) {
             let session = self.link.session_of(run.events, &step.id);
@@ -189,6 +184,7 @@ impl RedisStore {
                 step,
                 declaration,
                 requires,
+                expected: 0,
                 started_at,
                 progress: Mutex::default(),
                 deed: Deed {
@@ -202,6 +198,7 @@ impl RedisStore {
                     buckets: None,
                     field_ttls: false,
                     pace: &pace,
+                    ours: Arc::clone(&ours),
                     tally: Mutex::default(),
                 },
             });
@@ -211,7 +208,7 @@ impl RedisStore {
         }
         let cursors = self.prepare(&mut members, run).await?;
         if members.iter().any(|m| !m.declaration.scope.is_empty()) {
-            self.passes(&members, run, cursors).await?;
+            self.passes(&members, &ours, run, cursors).await?;
         }
         let mut outcomes: Vec<Result<Done, StoreError>> = Vec::with_capacity(members.len());
         for member in &members {
@@ -234,21 +231,31 @@ impl RedisStore {
             return Ok(BTreeMap::new());
         };
         let session = first.deed.session;
-        let declarations: Vec<&Declaration> = members.iter().map(|m| m.declaration).collect();
-        let surveys = run
-            .cancel
-            .run_until_cancelled(self.survey(session, &declarations))
-            .await
-            .ok_or_else(|| session.error(StoreErrorKind::Cancelled))??;
+        let surveys = match self.must_survey(session, members).await? {
+            true => {
+                let declarations: Vec<&Declaration> =
+                    members.iter().map(|m| m.declaration).collect();
+                let surveys = run
+                    .cancel
+                    .run_until_cancelled(self.survey(session, &declarations))
+                    .await
+                    .ok_or_else(|| session.error(StoreErrorKind::Cancelled))??;
+                surveys.into_iter().map(Some).collect()
+            }
+            false => vec![None; members.len()],
+        };
         let field_ttls = self.knows_field_ttls(session).await?;
         let mut resumed = Vec::new();
         for (member, survey) in members.iter_mut().zip(surveys) {
             member.deed.field_ttls = field_ttls;
-            match self.begin(member, run, &survey).await {
+            member.expected = match &survey {
+                Some(survey) => survey.in_scope,
+                None => self.expected(session, member.step, run).await?,
+            };
+            match self.begin(member, run, survey.as_ref()).await {
                 Ok(cursors) => resumed.push(cursors),
                 Err(error) => member.fail(error),
             }
-            member.progress().survey = survey;
         }
         if run.cancel.is_cancelled() {
             return Err(session.error(StoreErrorKind::Cancelled));
@@ -262,25 +269,58 @@ impl RedisStore {
         })
     }
 
+    /// Whether all keys have to be looked at before the first one is written: where a key that turns up
+    /// undeclared would come too late, because what was done to others cannot be undone, and where copies
+    /// must fit below a limit of memory. Elsewhere each key is looked at when its turn comes.
+    async fn must_survey(
+        &self,
+        session: Session<'_>,
+        members: &[Member<'_>],
+    ) -> Result<bool, StoreError> {
+        let forward = || {
+            let forward = members
+                .iter()
+                .filter(|member| member.deed.direction == Direction::Forward);
+            forward.map(|member| member.declaration)
+        };
+        if forward().any(|declaration| declaration.irreversible().is_some()) {
+            return Ok(true);
+        }
+        Ok(forward().any(Declaration::has_cleanup) && self.room(session).await?.is_some())
+    }
+
+    /// About how many keys a step goes over: as many as the plan found, or as there are.
+    async fn expected(
+        &self,
+        session: Session<'_>,
+        step: &Step,
+        run: &Run<'_>,
+    ) -> Result<u64, StoreError> {
+        let evidence = run.plan.evidence.steps.get(&step.id);
+        match evidence.and_then(|evidence| evidence.keys.as_ref()) {
+            Some(keys) => Ok(keys.in_scope),
+            None => self.key_count(session).await,
+        }
+    }
+
     async fn begin(
         &self,
         member: &mut Member<'_>,
         run: &Run<'_>,
-        survey: &Survey,
+        survey: Option<&Survey>,
     ) -> Result<BTreeMap<String, u64>, StoreError> {
         let (step, declaration, session) = (member.step, member.declaration, member.deed.session);
         let direction = member.deed.direction;
-        match direction {
-            // Before the first write: nothing is half done for keys that could have been known.
-            Direction::Forward if !survey.findings.is_empty() => {
+        match (direction, survey) {
+            (Direction::Forward, Some(survey)) if !survey.findings.is_empty() => {
                 return Err(keys_error(session, &step.id, survey.findings.sentences()));
             }
-            Direction::Forward => {
+            (Direction::Forward, Some(survey)) => {
                 self.refuse_without_room(session, declaration, survey)
                     .await?
             }
-            Direction::Clean => self.refuse_unverified(session, step, declaration).await?,
-            Direction::Back => {}
+            (Direction::Clean, _) => self.refuse_unverified(session, step, declaration).await?,
+            (Direction::Forward, None) | (Direction::Back, _) => {}
         }
         let doing = direction.doing();
         let resumed = self.resume_at(session, step, run, doing).await?;
@@ -288,9 +328,7 @@ impl RedisStore {
             self.checkpoint(session, step, run, doing, Checkpoint::default())
                 .await?;
         }
-        member.deed.buckets = self
-            .prepare_buckets(session, step, run, declaration, direction, survey)
-            .await?;
+        member.deed.buckets = self.prepare_buckets(member, run).await?;
         if self.link.is_cluster() {
             member.deed.settle_moves().await?;
         }
@@ -328,180 +366,6 @@ impl RedisStore {
             id: step.id.clone(),
             findings: findings.cloned().collect(),
         }))
-    }
-
-    /// Passes over all keys until one finds nothing to do.
-    async fn passes(
-        &self,
-        members: &[Member<'_>],
-        run: &Run<'_>,
-        mut cursors: BTreeMap<String, u64>,
-    ) -> Result<(), StoreError> {
-        let Some(first) = members.first() else {
-            return Ok(());
-        };
-        let session = first.deed.session;
-        let glob = declaration::scan_glob(members.iter().flat_map(|m| &m.declaration.scope));
-        let total = members
-            .iter()
-            .map(|member| member.progress().survey.in_scope)
-            .max()
-            .unwrap_or_default();
-        let (mut pass, mut disturbed) = (1, 0);
-        loop {
-            if self.link.is_cluster() {
-                self.refuse_open_slots(session).await?;
-            }
-            let walk = self.walk(session, glob.clone(), &cursors).await?;
-            // A pass that began at a checkpoint says nothing of the keys before it.
-            let whole = walk.positions().iter().all(|position| position.cursor == 0);
-            cursors.clear();
-            let place = Place::new(pass, total);
-            for member in members {
-                member.deed.pace.way(walk.way);
-                *member.deed.tally() = Tally::default();
-                member.progress().survey = Survey::default();
-            }
-            self.go(
-                session,
-                &walk,
-                &|keys| Box::pin(self.work_on(members, &place, keys)),
-                &|| Box::pin(self.reached(members, run, &place, &walk)),
-            )
-            .await?;
-            let mut quiet = whole && !walk.is_disturbed();
-            for member in members.iter().filter(|member| member.is_going()) {
-                quiet &= self.end_of_pass(member, pass);
-            }
-            self.fail_dependents(members);
-            if quiet || !members.iter().any(Member::is_going) {
-                return Ok(());
-            }
-            if walk.is_disturbed() {
-                self.fences.forget();
-                disturbed += 1;
-            } else {
-                pass += 1;
-            }
-            if pass > PASSES || disturbed > DISTURBED_PASSES {
-                self.exhaust(members);
-                return Ok(());
-            }
-        }
-    }
-
-    /// A page of keys, given to one step after the other.
-    async fn work_on(
-        &self,
-        members: &[Member<'_>],
-        place: &Place,
-        mut keys: Vec<Vec<u8>>,
-    ) -> Result<(), StoreError> {
-        place.examined(keys.len());
-        let mut known: Option<BTreeSet<Vec<u8>>> = None;
-        let mut bundle = Bundle::default();
-        for (index, member) in members.iter().enumerate() {
-            if !member.is_going() {
-                continue;
-            }
-            let sorted = {
-                let mut progress = member.progress();
-                progress.done.examined += u64::try_from(keys.len()).unwrap_or_default();
-                self.sort(
-                    member.deed.session,
-                    member.declaration,
-                    &keys,
-                    &mut progress.survey,
-                )?
-            };
-            let mut made = Vec::new();
-            for items in sorted.into_values() {
-                let Some(op) = items.first().map(|item| &item.step.op) else {
-                    continue;
-                };
-                let direct = member.deed.is_direct(op);
-                if !bundle.is_empty() && (!direct || bundle.collides(index, op)) {
-                    direct::carry_out(members, std::mem::take(&mut bundle)).await?;
-                }
-                if direct {
-                    bundle.add(index, op, items);
-                } else {
-                    made.extend(
-                        member
-                            .own(member.deed.keys(&items).await)?
-                            .unwrap_or_default(),
-                    );
-                }
-            }
-            if made.is_empty() || index + 1 == members.len() {
-                continue;
-            }
-            // What was just made is old to the steps that follow, and need not wait for the next pass.
-            let known = known.get_or_insert_with(|| keys.iter().cloned().collect());
-            for key in made {
-                if known.insert(key.clone()) {
-                    keys.push(key);
-                }
-            }
-        }
-        direct::carry_out(members, bundle).await
-    }
-
-    /// Counts what a pass came to. Answers whether it found nothing to do.
-    fn end_of_pass(&self, member: &Member<'_>, pass: u32) -> bool {
-        let tally = std::mem::take(&mut *member.deed.tally());
-        let session = member.deed.session;
-        let mut progress = member.progress();
-        progress.done.passes = pass;
-        progress.done.changed += tally.written;
-        let quiet = tally.written == 0 && tally.contended == 0;
-        let found = if !tally.findings.is_empty() {
-            tally.findings.sentences()
-        } else if member.deed.direction == Direction::Forward {
-            progress.survey.findings.sentences()
-        } else {
-            Vec::new()
-        };
-        if !found.is_empty() {
-            progress.failed = Some(keys_error(session, &member.step.id, found));
-        }
-        progress.last = tally;
-        quiet
-    }
-
-    /// A step whose requirement failed cannot be called applied.
-    fn fail_dependents(&self, members: &[Member<'_>]) {
-        for member in members.iter().filter(|member| member.is_going()) {
-            let failed = member
-                .requires
-                .iter()
-                .filter_map(|index| members.get(*index))
-                .find(|required| !required.is_going());
-            if let Some(required) = failed {
-                let kind = StoreErrorKind::RequirementFailed {
-                    id: member.step.id.clone(),
-                    required: required.step.id.clone(),
-                };
-                member.fail(member.deed.session.error(kind));
-            }
-        }
-    }
-
-    fn exhaust(&self, members: &[Member<'_>]) {
-        for member in members.iter().filter(|member| member.is_going()) {
-            let (written, contended) = {
-                let progress = member.progress();
-                (progress.last.written, progress.last.contended)
-            };
-            if written + contended > 0 {
-                member.fail(member.deed.session.error(StoreErrorKind::Exhausted {
-                    id: member.step.id.clone(),
-                    attempts: PASSES,
-                    reason: "every pass over the keys found something to do: the application still writes the old form".to_owned(),
-                }));
-            }
-        }
-        self.fail_dependents(members);
     }
 
     /// All that comes after the last key, and the record.

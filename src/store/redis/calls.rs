@@ -47,7 +47,7 @@ impl Deed<'_> {
 
     /// A call of a script that writes keys of a slot.
     pub(super) fn on_keys(&self, script: &'static KeyScript, slot: Option<u16>) -> Call {
-        Call::on_keys(script, &self.store.keys, self.run.lease, slot)
+        Call::on_keys(script, &self.store.keys, self.run.lease, slot).counted(&self.ours)
     }
 
     fn call(&self, slot: Option<u16>, items: &[&Item<'_>]) -> Option<Call> {

@@ -163,22 +163,49 @@ fn agree(
     if source == copy {
         return true;
     }
-    let (source, copy) = (canonical(kind, source), canonical(kind, copy));
-    if source == copy {
+    let (Some(mut left), Some(mut right)) = (elements(kind, &source), elements(kind, &copy)) else {
+        return false;
+    };
+    if matches!(kind, KeyType::Hash | KeyType::Set) {
+        // Their order depends on the encoding.
+        left.sort_unstable();
+        right.sort_unstable();
+    }
+    if left == right {
         return true;
     }
-    match (kind, source.map(as_fields), copy.map(as_fields)) {
-        (KeyType::Hash, Some(source), Some(copy)) => made_of(source).is_some_and(|it| it == copy),
-        _ => false,
+    kind == KeyType::Hash && made_of(as_fields(&left)).is_some_and(|made| made == as_fields(&right))
+}
+
+/// An element of a value; for a hash a field and its value.
+type Element<'v> = (&'v [u8], &'v [u8]);
+
+/// A value's elements, as the server gave them.
+fn elements(kind: KeyType, value: &Value) -> Option<Vec<Element<'_>>> {
+    fn bytes(value: &Value) -> Option<&[u8]> {
+        match value {
+            Value::BulkString(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+    match value {
+        Value::Array(values) if kind == KeyType::Hash => values
+            .chunks(2)
+            .map(|pair| Some((bytes(pair.first()?)?, bytes(pair.get(1)?)?)))
+            .collect(),
+        Value::Array(values) => values
+            .iter()
+            .map(|value| Some((bytes(value)?, &b""[..])))
+            .collect(),
+        value => Some(vec![(bytes(value)?, b"")]),
     }
 }
 
-fn as_fields(elements: Vec<Vec<Vec<u8>>>) -> Fields {
-    let pairs = elements.into_iter().filter_map(|pair| {
-        let [field, value] = <[Vec<u8>; 2]>::try_from(pair).ok()?;
-        Some((field, value))
-    });
-    pairs.collect()
+fn as_fields(elements: &[Element<'_>]) -> Fields {
+    let owned = elements
+        .iter()
+        .map(|(field, value)| (field.to_vec(), value.to_vec()));
+    owned.collect()
 }
 
 pub(super) fn size_command(kind: KeyType) -> &'static str {
@@ -211,20 +238,4 @@ fn content_command(pipeline: &mut Pipeline, kind: KeyType, source: &[u8], target
         };
     }
     true
-}
-
-/// A value's elements in an order that does not depend on its encoding.
-fn canonical(kind: KeyType, value: Value) -> Option<Vec<Vec<Vec<u8>>>> {
-    let flat: Vec<Vec<u8>> = match value {
-        Value::BulkString(bytes) => vec![bytes],
-        value => redis::from_redis_value(value).ok()?,
-    };
-    let mut elements: Vec<Vec<Vec<u8>>> = match kind {
-        KeyType::Hash => flat.chunks(2).map(<[Vec<u8>]>::to_vec).collect(),
-        _ => flat.into_iter().map(|element| vec![element]).collect(),
-    };
-    if matches!(kind, KeyType::Hash | KeyType::Set) {
-        elements.sort();
-    }
-    Some(elements)
 }

@@ -1,11 +1,12 @@
 //! One step's batches of keys: what is done with them, undone or cleaned up, and the answers.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::RedisStore;
 use super::calls::{Part, flag};
 use super::link::Session;
+use super::ours::Ours;
 use super::pace::Pace;
 use super::scripts::{self, Call};
 use crate::model::id::MigrationId;
@@ -14,7 +15,7 @@ use crate::model::redis::findings::Findings;
 use crate::model::redis::op::{Change, Decision, Exception, Item, Op, Sort, Work};
 use crate::store::{Run, StoreError, StoreErrorKind};
 
-const DOING: &str = "writing keys";
+pub(super) const DOING: &str = "writing keys";
 
 /// Which way a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(super) struct Deed<'a> {
     /// Whether the server knows hash fields with times to live of their own.
     pub(super) field_ttls: bool,
     pub(super) pace: &'a Pace,
+    /// What this step, and those that share its passes, changed.
+    pub(super) ours: Arc<Ours>,
     pub(super) tally: Mutex<Tally>,
 }
 
@@ -274,6 +277,7 @@ impl Deed<'_> {
     /// Records values that stay as they are.
     async fn except(&self, excepted: &[(&Item<'_>, Vec<Exception>)]) -> Result<(), StoreError> {
         let mut call = Call::fenced(&scripts::PUT, &self.store.keys, self.run.lease)
+            .counted(&self.ours)
             .key(self.store.keys.exceptions(self.id));
         let mut any = 0;
         for (item, exceptions) in excepted {
@@ -302,24 +306,23 @@ impl Deed<'_> {
             .into_iter()
             .map(|part| (part.call, part.places))
             .unzip();
-        let words = self.words(count, &calls, places).await?;
-        self.parsed(words)
+        let values = self.timed(count, &calls).await?;
+        self.parsed(self.in_order(count, places, values)?)
     }
 
-    /// Runs calls that answer with a word for each key, and puts those into the order of the batch.
-    pub(super) async fn words(
+    /// Runs calls about so many keys, and learns from how long they took.
+    pub(super) async fn timed(
         &self,
         count: usize,
         calls: &[Call],
-        places: Vec<Vec<usize>>,
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
+    ) -> Result<Vec<redis::Value>, StoreError> {
         let sent = Instant::now();
         let values = self
             .store
             .run_calls(self.session, self.run.lease, calls, DOING)
             .await?;
         self.pace.took(count, sent.elapsed());
-        self.in_order(count, places, values)
+        Ok(values)
     }
 
     /// The answers that words stand for; a place without a call has nothing to do.

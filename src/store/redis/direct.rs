@@ -1,11 +1,13 @@
 //! Steps over hash fields that the server decides by itself, without anything being read first. Those of
 //! several migrations that meet on a key are carried out together, by one script call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use redis::Value;
 
 use super::apply::Member;
 use super::calls::flag;
-use super::deed::{Answer, Deed, Direction};
+use super::deed::{DOING, Deed, Direction};
 use super::link::slot;
 use super::scripts;
 use crate::model::redis::convert::Format;
@@ -15,14 +17,19 @@ use crate::store::StoreError;
 /// Keys of a page, each with the steps that are due on it, in the plan's order.
 #[derive(Default)]
 pub(super) struct Bundle<'d> {
-    keys: BTreeMap<Vec<u8>, Vec<(usize, Item<'d>)>>,
+    due: Vec<Due<'d>>,
+    /// Where a key is among those.
+    places: HashMap<Vec<u8>, usize>,
     /// The fields that each member's steps so far are about.
     fields: BTreeMap<usize, BTreeSet<String>>,
 }
 
+/// What is due on one key, each of another member.
+type Due<'d> = Vec<(usize, Item<'d>)>;
+
 impl<'d> Bundle<'d> {
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.due.is_empty()
     }
 
     /// Whether another member's step is about the same field: then that one has to be over first. Two steps
@@ -40,12 +47,25 @@ impl<'d> Bundle<'d> {
         let fields = op.fields().into_iter().map(str::to_owned);
         self.fields.entry(member).or_default().extend(fields);
         for item in items {
-            let due = self.keys.entry(item.key.clone()).or_default();
-            if !due.iter().any(|(other, _)| *other == member) {
-                due.push((member, item));
+            match self
+                .places
+                .get(&item.key)
+                .and_then(|at| self.due.get_mut(*at))
+            {
+                Some(due) if due.iter().any(|(other, _)| *other == member) => {}
+                Some(due) => due.push((member, item)),
+                None => {
+                    self.places.insert(item.key.clone(), self.due.len());
+                    self.due.push(vec![(member, item)]);
+                }
             }
         }
     }
+}
+
+/// Which steps of which members are due on a key.
+fn steps<'s>(due: &'s [(usize, Item<'_>)]) -> impl Iterator<Item = (usize, usize)> + 's {
+    due.iter().map(|(member, item)| (*member, item.step.number))
 }
 
 /// What a script calls the step; `None` for one that it cannot decide.
@@ -79,18 +99,22 @@ pub(super) async fn carry_out(
     bundle: Bundle<'_>,
 ) -> Result<(), StoreError> {
     // Keys on which the same steps are due go together: the steps are said once.
-    let mut alike: BTreeMap<Vec<(usize, usize)>, Vec<Vec<Item<'_>>>> = BTreeMap::new();
-    for due in bundle.keys.into_values() {
-        let steps = due
-            .iter()
-            .map(|(member, item)| (*member, item.step.number))
-            .collect();
-        let items = due.into_iter().map(|(_, item)| item).collect();
-        alike.entry(steps).or_default().push(items);
+    let mut alike: Vec<Vec<Due<'_>>> = Vec::new();
+    for due in bundle.due {
+        let same = |keys: &&mut Vec<Due<'_>>| {
+            keys.first()
+                .is_some_and(|first| steps(first).eq(steps(&due)))
+        };
+        match alike.iter_mut().find(same) {
+            Some(keys) => keys.push(due),
+            None => alike.push(vec![due]),
+        }
     }
-    for (steps, keys) in alike {
-        let doers: Vec<&Member<'_>> = steps
-            .iter()
+    for keys in alike {
+        let doers: Vec<&Member<'_>> = keys
+            .first()
+            .into_iter()
+            .flatten()
             .filter_map(|(member, _)| members.get(*member))
             .collect();
         let mut rest = keys.as_slice();
@@ -108,15 +132,15 @@ pub(super) async fn carry_out(
     Ok(())
 }
 
-/// Runs a batch: for each key the items of the same steps, each step's of one member.
-async fn run(doers: &[&Member<'_>], batch: &[Vec<Item<'_>>]) -> Result<(), StoreError> {
+/// Runs a batch of keys on which the same steps are due.
+async fn run(doers: &[&Member<'_>], batch: &[Due<'_>]) -> Result<(), StoreError> {
     let (Some(first), Some(pattern)) = (doers.first(), batch.first()) else {
         return Ok(());
     };
     let deed = &first.deed;
     let mut by_slot: BTreeMap<Option<u16>, Vec<usize>> = BTreeMap::new();
-    for (place, items) in batch.iter().enumerate() {
-        let key = items.first().map_or(&[][..], |item| item.key.as_slice());
+    for (place, due) in batch.iter().enumerate() {
+        let key = due.first().map_or(&[][..], |(_, item)| item.key.as_slice());
         let slot = deed.store.link.is_cluster().then(|| slot(key));
         by_slot.entry(slot).or_default().push(place);
     }
@@ -127,7 +151,7 @@ async fn run(doers: &[&Member<'_>], batch: &[Vec<Item<'_>>]) -> Result<(), Store
             .on_keys(&scripts::DIRECT, slot)
             .arg(flag(deed.field_ttls))
             .arg(pattern.len().to_string());
-        for item in pattern {
+        for (_, item) in pattern {
             let fields = item.step.op.fields();
             call = call
                 .arg(kind(&item.step.op).unwrap_or_default())
@@ -136,8 +160,8 @@ async fn run(doers: &[&Member<'_>], batch: &[Vec<Item<'_>>]) -> Result<(), Store
                 call = call.arg(field);
             }
         }
-        for items in here.iter().filter_map(|place| batch.get(*place)) {
-            for (index, item) in items.iter().enumerate() {
+        for due in here.iter().filter_map(|place| batch.get(*place)) {
+            for (index, (_, item)) in due.iter().enumerate() {
                 if index == 0 {
                     call = call.key(item.key.as_slice());
                 }
@@ -149,27 +173,34 @@ async fn run(doers: &[&Member<'_>], batch: &[Vec<Item<'_>>]) -> Result<(), Store
         calls.push(call);
         places.push(here);
     }
-    let words = deed.words(batch.len(), &calls, places).await?;
-    for (index, member) in doers.iter().enumerate() {
-        let mut plain = (Vec::new(), Vec::new());
-        let mut odd = Vec::new();
-        for (items, letters) in batch.iter().zip(&words) {
-            let Some(item) = items.get(index) else {
-                continue;
-            };
-            let answer = match letters.get(index) {
-                Some(b'W') => Answer::Written,
-                Some(b'G') => Answer::Gone,
-                Some(b'D') => Answer::Done,
-                _ => {
-                    odd.push(item.clone());
-                    continue;
-                }
-            };
-            plain.0.push(item.clone());
-            plain.1.push(answer);
+    let values = deed.timed(batch.len(), &calls).await?;
+    let mut letters = vec![&b""[..]; batch.len()];
+    for (here, value) in places.iter().zip(&values) {
+        let all = match value {
+            Value::BulkString(all) if all.len() == here.len() * doers.len() => all,
+            _ => {
+                return Err(deed
+                    .session
+                    .unexpected(DOING, &"not a letter for each step"));
+            }
+        };
+        for (place, some) in here.iter().zip(all.chunks(doers.len())) {
+            if let Some(known) = letters.get_mut(*place) {
+                *known = some;
+            }
         }
-        member.deed.count(&plain.0, &plain.1).await?;
+    }
+    for (index, member) in doers.iter().enumerate() {
+        let mut written = 0;
+        let mut odd = Vec::new();
+        for (due, letters) in batch.iter().zip(&letters) {
+            match letters.get(index) {
+                Some(b'W') => written += 1,
+                Some(b'D' | b'G') => {}
+                _ => odd.extend(due.get(index).map(|(_, item)| item.clone())),
+            }
+        }
+        member.deed.tally().written += written;
         member.deed.keys(&odd).await?;
     }
     Ok(())

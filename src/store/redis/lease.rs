@@ -99,6 +99,7 @@ impl RedisStore {
         let asked = Instant::now();
         let life = LEASE_TTL.as_millis().to_string();
         Call::fenced(&scripts::RENEW, &self.keys, lease)
+            .counted(&self.ours)
             .arg(life.as_str())
             .run(session, doing)
             .await?;

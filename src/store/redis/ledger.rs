@@ -127,6 +127,7 @@ impl RedisStore {
             .entry(session, step, run, status, Some(checkpoint))
             .await?;
         Call::fenced(&scripts::CHECKPOINT, &self.keys, run.lease)
+            .counted(&self.ours)
             .key(self.keys.ledger())
             .arg(step.id.to_string())
             .arg(json(session, &entry)?)

@@ -24,7 +24,9 @@ mod link;
 mod memory;
 mod moves;
 mod observe;
+mod ours;
 mod pace;
+mod passes;
 mod place;
 mod read;
 mod record;
@@ -36,12 +38,14 @@ mod verify;
 mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use self::fences::Fences;
 use self::keys::Keys;
 use self::link::Link;
+use self::ours::Ours;
 pub use self::pace::Limits;
 use crate::model::config::{PlanConfig, RedisConfig};
 use crate::model::event::Events;
@@ -64,6 +68,8 @@ pub struct RedisStore {
     database: u32,
     fences: Fences,
     limits: Limits,
+    /// Changes to the tool's own keys.
+    ours: Arc<Ours>,
 }
 
 impl RedisStore {
@@ -81,6 +87,7 @@ impl RedisStore {
             database: config.database,
             fences: Fences::default(),
             limits: Limits::default(),
+            ours: Arc::default(),
         })
     }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::RedisStore;
+use super::apply::Member;
 use super::deed::Direction;
 use super::keys::SOURCES_PER_BUCKET;
 use super::link::{SLOTS, Session, slot};
 use super::scripts::{self, Call};
-use super::survey::Survey;
 use crate::model::plan::Step;
-use crate::model::redis::declaration::Declaration;
 use crate::store::{Lease, Run, StoreError};
 
 /// Keys of the tool's own that are removed in one call.
@@ -19,17 +18,14 @@ impl RedisStore {
     /// The buckets that record which sources were copied; their number is fixed when the step first runs.
     pub(super) async fn prepare_buckets(
         &self,
-        session: Session<'_>,
-        step: &Step,
+        member: &Member<'_>,
         run: &Run<'_>,
-        declaration: &Declaration,
-        direction: Direction,
-        survey: &Survey,
     ) -> Result<Option<u64>, StoreError> {
+        let (step, declaration, session) = (member.step, member.declaration, member.deed.session);
+        let direction = member.deed.direction;
         if declaration.copies().next().is_none() || direction != Direction::Forward {
             return self.bucket_count(session, &step.id).await;
         }
-        let sources: u64 = survey.by_step.values().sum();
         let places = if self.link.is_cluster() {
             u64::from(SLOTS)
         } else {
@@ -37,7 +33,7 @@ impl RedisStore {
         };
         let answer = Call::fenced(&scripts::BUCKETS, &self.keys, run.lease)
             .key(self.keys.copied(&step.id))
-            .arg((sources / places / SOURCES_PER_BUCKET + 1).to_string())
+            .arg((member.expected / places / SOURCES_PER_BUCKET + 1).to_string())
             .run(session, "preparing the record of copies")
             .await?;
         redis::from_redis_value(answer)

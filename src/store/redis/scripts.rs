@@ -1,16 +1,19 @@
 //! The scripts that write. Each checks the lease first, in the same atomic unit.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
 use super::errors::code;
 use super::keys::Keys;
 use super::link::Session;
+use super::ours::Ours;
 use crate::model::lease::Holder;
 use crate::store::{Lease, StoreError, StoreErrorKind};
 
 const FENCE: &str = include_str!("lua/fence.lua");
+const COUNT_BEFORE: &str = include_str!("lua/count_before.lua");
+const COUNT_AFTER: &str = include_str!("lua/count_after.lua");
 const SLOT_FENCE: &str = include_str!("lua/slot_fence.lua");
 const EQUAL: &str = include_str!("lua/equal.lua");
 const SIZE: &str = include_str!("lua/size.lua");
@@ -19,8 +22,14 @@ const FLAT: &str = include_str!("lua/flat.lua");
 const FIELD: &str = include_str!("lua/field.lua");
 const AUTHOR: &str = include_str!("lua/author.lua");
 
-/// A script, known to the server by the SHA-1 of its text.
+/// A script, as it is and so that it says what it changed.
 pub(super) struct Script {
+    plain: Text,
+    counted: Text,
+}
+
+/// A script's text, known to the server by its SHA-1.
+struct Text {
     text: String,
     sha: String,
 }
@@ -97,7 +106,16 @@ key_scripts! {
 
 impl Script {
     fn new(parts: &[&str]) -> Self {
-        let text = parts.concat();
+        let plain = parts.concat();
+        Self {
+            counted: Text::new([COUNT_BEFORE, &plain, COUNT_AFTER].concat()),
+            plain: Text::new(plain),
+        }
+    }
+}
+
+impl Text {
+    fn new(text: String) -> Self {
         let sha = sha1_smol::Sha1::from(&text).digest().to_string();
         Self { text, sha }
     }
@@ -121,6 +139,8 @@ impl Script {
 /// A script with its keys and arguments.
 pub(super) struct Call {
     script: &'static LazyLock<Script>,
+    /// Where it says what it changed.
+    ours: Option<Arc<Ours>>,
     /// The slot whose fence it checks, on a cluster.
     slot: Option<u16>,
     keys: Vec<Vec<u8>>,
@@ -131,6 +151,7 @@ impl Call {
     pub(super) fn new(script: &'static LazyLock<Script>) -> Self {
         Self {
             script,
+            ours: None,
             slot: None,
             keys: Vec::new(),
             args: Vec::new(),
@@ -179,6 +200,39 @@ impl Call {
         self
     }
 
+    /// Makes it say what it changes, where that is of use.
+    pub(super) fn counted(mut self, ours: &Arc<Ours>) -> Self {
+        self.ours = ours.counts().then(|| Arc::clone(ours));
+        self
+    }
+
+    /// The text that is run.
+    fn text(&self) -> &Text {
+        match self.ours {
+            Some(_) => &self.script.counted,
+            None => &self.script.plain,
+        }
+    }
+
+    /// The script's own answer. What it says of its changes is taken in.
+    fn answer(&self, answer: Value) -> Value {
+        match (&self.ours, answer) {
+            (Some(ours), Value::Array(parts)) => {
+                let mut parts = parts.into_iter();
+                let count = |part| match part {
+                    Some(Value::Int(count)) => u64::try_from(count).ok(),
+                    _ => None,
+                };
+                let (before, after) = (count(parts.next()), count(parts.next()));
+                if let (Some(before), Some(after)) = (before, after) {
+                    ours.add(before..after);
+                }
+                parts.next().unwrap_or(Value::Nil)
+            }
+            (_, answer) => answer,
+        }
+    }
+
     /// The slot whose fence it checks.
     pub(super) fn slot(&self) -> Option<u16> {
         self.slot
@@ -204,7 +258,7 @@ impl Call {
     ) -> StoreError {
         let mut error = session.refused(doing, error);
         if let StoreErrorKind::Permission { reason, .. } = &mut error.kind
-            && let Some(command) = self.script.refused_command(reason)
+            && let Some(command) = self.text().refused_command(reason)
         {
             *reason = format!(
                 "NOPERM this user has no permissions to run the '{command}' command in a script"
@@ -221,7 +275,7 @@ impl Call {
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for call in calls {
-            pipeline.add_command(call.command("EVALSHA", &call.script.sha));
+            pipeline.add_command(call.command("EVALSHA", &call.text().sha));
         }
         let mut answers = session.pipeline(doing, &pipeline).await?;
         let unknown: Vec<usize> = answers
@@ -234,7 +288,7 @@ impl Call {
             .collect();
         let mut pipeline = Pipeline::with_capacity(unknown.len());
         for call in unknown.iter().filter_map(|index| calls.get(*index)) {
-            pipeline.add_command(call.command("EVAL", &call.script.text));
+            pipeline.add_command(call.command("EVAL", &call.text().text));
         }
         let again = session.pipeline(doing, &pipeline).await?;
         for (index, answer) in unknown.into_iter().zip(again) {
@@ -242,7 +296,10 @@ impl Call {
                 *place = answer;
             }
         }
-        Ok(answers)
+        let own = calls.iter().zip(answers);
+        Ok(own
+            .map(|(call, answer)| answer.map(|answer| call.answer(answer)))
+            .collect())
     }
 
     /// Runs it without the right to write, where the server can keep to that (Redis 7). The text goes with
@@ -253,7 +310,7 @@ impl Call {
         doing: &str,
     ) -> Result<Value, StoreError> {
         let mut answer = session
-            .ask(doing, &self.command("EVAL_RO", &self.script.text))
+            .ask(doing, &self.command("EVAL_RO", &self.script.plain.text))
             .await?;
         if matches!(&answer, Err(error) if error.to_string().contains("unknown command")) {
             answer = session.ask(doing, &self.in_full()).await?;
@@ -268,7 +325,7 @@ impl Call {
 
     /// The call with the script's whole text, for where it cannot be asked for twice.
     pub(super) fn in_full(&self) -> redis::Cmd {
-        self.command("EVAL", &self.script.text)
+        self.command("EVAL", &self.script.plain.text)
     }
 
     fn command(&self, name: &str, script: &str) -> redis::Cmd {
@@ -307,11 +364,9 @@ mod tests {
 
     #[test]
     fn a_refused_command_is_found_by_its_line() {
-        let script = Script::new(&[
-            "local a = 1\n",
-            "local b = redis.call('GET', 'k')\n",
-            "f(redis.call('GET', 'k') or redis.call('INCR', 'k'))\nredis.pcall(unpack(ARGV))",
-        ]);
+        let text = "local a = 1\nlocal b = redis.call('GET', 'k')\n\
+            f(redis.call('GET', 'k') or redis.call('INCR', 'k'))\nredis.pcall(unpack(ARGV))";
+        let script = Text::new(text.to_owned());
         for (line, command) in [
             (1, None),
             (2, Some("get")),

@@ -5,20 +5,28 @@
 -- source that was dealt with, its negative for one whose target was there already.
 local KEYS, ARGV, call, pcall = KEYS, ARGV, redis.call, redis.pcall
 local declared, conflict = ARGV[3], ARGV[4]
+local sizer = SIZE[declared]
 local guards = tonumber(ARGV[5])
+local fields, must = {}, {}
+for g = 1, guards do
+  local guard = ARGV[5 + g]
+  fields[g], must[g] = string.sub(guard, 2), string.sub(guard, 1, 1) == '='
+end
 local at = 6 + guards
-local answers = {}
+local answers, count = {}, 0
 
 local function copied(source, target)
-  local kind = declared
-  if kind == '' then kind = call('TYPE', source).ok end
-  local size = measure(kind, source)
+  local kind, size = declared, nil
+  if sizer then
+    size = pcall(sizer, source)
+  else
+    if kind == '' then kind = call('TYPE', source).ok end
+    size = measure(kind, source)
+  end
   if type(size) == 'table' then return 'refused' end
   if kind == 'none' or (size == 0 and call('EXISTS', source) == 0) then return 'gone' end
   for g = 1, guards do
-    local guard = ARGV[5 + g]
-    local holds = call('HGET', source, guard:sub(2)) == ARGV[at + g]
-    if holds ~= (guard:sub(1, 1) == '=') then return 'refused' end
+    if (call('HGET', source, fields[g]) == ARGV[at + g]) ~= must[g] then return 'refused' end
   end
   if is_large(kind, size) then return 'large' end
   local made = pcall('COPY', source, target)
@@ -44,7 +52,8 @@ for k = FIRST, #KEYS, 3 do
       if type(answer) == 'table' then call('COPY', KEYS[k], KEYS[k + 1]) end
     end
   end
-  answers[#answers + 1] = answer
+  count = count + 1
+  answers[count] = answer
   at = at + 1 + guards
 end
 return answers

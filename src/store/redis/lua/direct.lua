@@ -1,15 +1,18 @@
 -- KEYS: keys. ARGV: 3 whether the server knows times to live of fields, 4 number of steps, then for each step
 -- its kind ('set', 'unix_ms' or 'unix_s'), its number of fields and those; then for each key the values that
 -- the 'set' steps give it. Steps have no field in common.
--- For each key a letter for each step: Written, Done, Gone, or Odd, which is not for a script to decide.
-local KEYS, ARGV, pcall, format = KEYS, ARGV, redis.pcall, string.format
+-- For each key a letter for each step, all in one word: Written, Done, Gone, or Odd, which is not for a script
+-- to decide.
+local KEYS, ARGV, call, pcall, format = KEYS, ARGV, redis.call, redis.pcall, string.format
 local steps, fields, at = {}, {}, 5
 local values = 0
 for s = 1, tonumber(ARGV[4]) do
-  local step = {kind = ARGV[at], before = #fields, count = tonumber(ARGV[at + 1])}
-  for f = 1, step.count do fields[#fields + 1] = ARGV[at + 1 + f] end
-  if step.kind == 'set' then values = values + step.count end
-  at = at + 2 + step.count
+  local step = {sets = ARGV[at] == 'set', in_s = ARGV[at] == 'unix_s', first = #fields + 1}
+  local count = tonumber(ARGV[at + 1])
+  for f = 1, count do fields[#fields + 1] = ARGV[at + 1 + f] end
+  step.last = #fields
+  if step.sets then values = values + count end
+  at = at + 2 + count
   steps[s] = step
 end
 local wanted = #fields
@@ -17,9 +20,9 @@ local pairs, used = {}, 0
 
 local function set(step, found, from)
   local answer = 'D'
-  for f = step.before + 1, step.before + step.count do
+  for f = step.first, step.last do
     if not found[f] then
-      pairs[used + 1], pairs[used + 2] = fields[f], ARGV[from + f - step.before]
+      pairs[used + 1], pairs[used + 2] = fields[f], ARGV[from + f - step.first]
       used = used + 2
       answer = 'W'
     end
@@ -29,7 +32,7 @@ end
 
 local function convert(step, found)
   local began = used
-  for f = step.before + 1, step.before + step.count do
+  for f = step.first, step.last do
     local value = found[f]
     if not value then
     elseif not find(value, '^[1-9]%d*$') then
@@ -38,7 +41,7 @@ local function convert(step, found)
         used = began
         return 'O'
       end
-      if step.kind == 'unix_s' then ms = floor(ms / 1000) end
+      if step.in_s then ms = floor(ms / 1000) end
       pairs[used + 1], pairs[used + 2] = fields[f], format('%d', ms)
       used = used + 2
     elseif #value > 15 then
@@ -48,44 +51,56 @@ local function convert(step, found)
   return used > began and 'W' or 'D'
 end
 
-local answers = {}
+local answers, count = {}, 0
+local plain = ARGV[3] ~= '1'
 local first, second, third = fields[1], fields[2], fields[3]
+-- One field is asked for without a list around it.
+local single = {}
 for k = FIRST, #KEYS do
   local key = KEYS[k]
-  local found
+  local found, any
   if wanted == 1 then
-    found = pcall('HMGET', key, first)
+    any = pcall('HGET', key, first)
+    found = single
+    single[1] = any
+    if any and type(any) == 'table' then found = any end
   elseif wanted == 2 then
     found = pcall('HMGET', key, first, second)
+    any = found[1] or found[2]
   elseif wanted == 3 then
     found = pcall('HMGET', key, first, second, third)
+    any = found[1] or found[2] or found[3]
   else
     found = pcall('HMGET', key, unpack(fields))
+    for f = 1, wanted do any = any or found[f] end
   end
-  local answer
-  local any = found[1] or found[2] or found[3]
-  for f = 4, wanted do any = any or found[f] end
-  if found.err then
-    answer = string.rep('O', #steps)
-  elseif not any and redis.call('EXISTS', key) == 0 then
-    answer = string.rep('G', #steps)
-  else
-    local from = at - 1
-    used = 0
-    for s = 1, #steps do
-      local step = steps[s]
-      local letter
-      if step.kind == 'set' then
-        letter = set(step, found, from)
-        from = from + step.count
-      else
-        letter = convert(step, found)
-      end
-      answer = answer and answer .. letter or letter
+  local refused, gone = found.err, false
+  if not refused and not any then gone = call('EXISTS', key) == 0 end
+  local from = at
+  used = 0
+  for s = 1, #steps do
+    local step = steps[s]
+    local letter
+    if refused then
+      letter = 'O'
+    elseif gone then
+      letter = 'G'
+    elseif step.sets then
+      letter = set(step, found, from)
+      from = from + step.last - step.first + 1
+    else
+      letter = convert(step, found)
     end
-    if used > 0 then put(key, pairs, used) end
+    count = count + 1
+    answers[count] = letter
   end
-  answers[k - FIRST + 1] = answer
+  if used == 2 and plain then
+    call('HSET', key, pairs[1], pairs[2])
+  elseif used == 4 and plain then
+    call('HSET', key, pairs[1], pairs[2], pairs[3], pairs[4])
+  elseif used > 0 then
+    put(key, pairs, used)
+  end
   at = at + values
 end
-return answers
+return table.concat(answers)

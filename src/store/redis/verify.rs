@@ -188,32 +188,34 @@ impl Checks {
             return;
         };
         check.examined += 1;
-        let key = printable(&item.key);
+        // In words only where there is something to say.
+        let key = || printable(&item.key);
         match item.decide(view) {
             Decision::Gone | Decision::Done | Decision::Excepted(_) => {}
             Decision::Refused(problem) => check.fail(match &problem {
                 // A copy's target that is there is what a verification looks for.
                 Problem::Conflict if matches!(item.step.op, Op::Copy(_)) => return,
-                Problem::Guard { found: None, .. } => format!("missing: {key}: {problem}"),
+                Problem::Guard { found: None, .. } => format!("missing: {}: {problem}", key()),
                 Problem::WrongType { .. } | Problem::Unreadable { .. } => {
-                    format!("unreadable: {key}: {problem}")
+                    format!("unreadable: {}: {problem}", key())
                 }
                 Problem::Guard { .. }
                 | Problem::Ambiguous { .. }
                 | Problem::Conflict
                 | Problem::OneWay { .. }
-                | Problem::BothFields { .. } => format!("wrong: {key}: {problem}"),
+                | Problem::BothFields { .. } => format!("wrong: {}: {problem}", key()),
             }),
             Decision::Work(Work::Copy) if view.target => {}
             Decision::Work(Work::Copy) => {
                 self.verification.sources_left += 1;
+                let key = key();
                 if self.verification.samples.len() < SAMPLES
                     && !self.verification.samples.contains(&key)
                 {
                     self.verification.samples.push(key);
                 }
             }
-            Decision::Work(work) => check.fail(finding(item, view, &key, &work)),
+            Decision::Work(work) => check.fail(finding(item, view, &key(), &work)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::catalog::Catalog;
-use crate::model::config::{Config, ConfigError, PlanConfig, SchemaConfig};
+use crate::model::config::{Config, ConfigError, PlanConfig, SchemaConfig, SigningConfig};
 use crate::model::id::{IdError, MigrationId, StoreKind};
 use crate::model::lint::LintConfig;
 use crate::model::lock::{Lock, LockError};
@@ -167,6 +167,19 @@ pub fn schema_config(path: &Path) -> Result<SchemaConfig, SourceError> {
 pub fn lint_config(path: &Path) -> Result<LintConfig, SourceError> {
     let text = config_text(path)?;
     Ok(LintConfig::parse(
+        &path.display().to_string(),
+        &text,
+        &environment,
+    )?)
+}
+
+/// Reads the `[signing]` section alone, for a command that connects to nothing.
+///
+/// # Errors
+/// As [`config`].
+pub fn signing_config(path: &Path) -> Result<SigningConfig, SourceError> {
+    let text = config_text(path)?;
+    Ok(SigningConfig::parse(
         &path.display().to_string(),
         &text,
         &environment,

@@ -134,6 +134,7 @@ fn holder(user: &str) -> Holder {
         host: "host".to_owned(),
         pid: 1,
         plan: String::new(),
+        signer: None,
     }
 }
 

@@ -206,6 +206,7 @@ fn holder() -> Holder {
         host: "h".to_owned(),
         pid: 1,
         plan: "00".to_owned(),
+        signer: None,
     }
 }
 

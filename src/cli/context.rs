@@ -150,6 +150,7 @@ pub(super) fn holder() -> Holder {
         host,
         pid: std::process::id(),
         plan: String::new(),
+        signer: None,
     }
 }
 

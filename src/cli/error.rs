@@ -9,8 +9,10 @@ use crate::model::config::ConfigError;
 use crate::model::graph::GraphError;
 use crate::model::id::IdError;
 use crate::model::plan::PlanError;
+use crate::model::signing::{NAMESPACE, Refusal};
 use crate::model::versions::VersionsError;
 use crate::plan_file::PlanFileError;
+use crate::plan_file::signature::SignatureFileError;
 use crate::sandbox::SandboxError;
 use crate::source::SourceError;
 use crate::store::{StoreError, StoreErrorKind};
@@ -79,6 +81,19 @@ pub(super) enum CliError {
     LeaseAlive { id: String, holder: String },
     #[error("the plan has digest {found}, not {expected}")]
     OtherDigest { expected: String, found: String },
+    #[error(transparent)]
+    SignatureFile(#[from] SignatureFileError),
+    #[error("{} is not applied: {refusal}", plan.display())]
+    Signature {
+        plan: PathBuf,
+        refusal: Box<Refusal>,
+    },
+    #[error("plans have to be signed here, and one that is made and applied in one go is not")]
+    UnsignedByNature { save: &'static str },
+    #[error("the key {} has a passphrase, and there is no terminal to ask for it", .0.display())]
+    LockedKey(PathBuf),
+    #[error("{} is no file that a signature could lie beside", .0.display())]
+    NothingBeside(PathBuf),
 }
 
 // Boxed, since they are the largest by far and every command returns this type.
@@ -127,6 +142,11 @@ impl CliError {
             Self::Exists(_) => Some("choose another name".to_owned()),
             Self::UnknownLease(_) => Some("outpost migrate unlock shows the leases and their ids".to_owned()),
             Self::LeaseAlive { .. } => Some("stop that run first; --force breaks its lease all the same, and it will then stop without writing anything more".to_owned()),
+            Self::SignatureFile(e) => e.hint(),
+            Self::Signature { plan, refusal } => Some(refusal.hint(&plan.display().to_string())),
+            Self::UnsignedByNature { save } => Some(format!("save it, have it reviewed and signed, and apply the file: {save}")),
+            Self::LockedKey(_) => Some(format!("sign with a key of the job's own that has none, or let ssh-agent do it: ssh-keygen -Y sign -n {NAMESPACE} -f KEY.pub PLAN")),
+            Self::NothingBeside(_) => Some("save the plan to a file: -out FILE".to_owned()),
             Self::OtherDigest { .. } => Some("apply the plan that was reviewed, or have this one reviewed".to_owned()),
             _ => None,
         }
@@ -137,6 +157,7 @@ impl CliError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Apply(ApplyError::Stale(_)) => Exit::Stale,
+            Self::Signature { .. } | Self::UnsignedByNature { .. } => Exit::Untrusted,
             Self::Store(e) | Self::Apply(ApplyError::Store(e)) => exit_of(e),
             _ => Exit::Error,
         }

@@ -19,6 +19,8 @@ pub enum Exit {
     LeaseHeld,
     /// Verification failed.
     Unverified,
+    /// Nobody whose signature counts signed the plan.
+    Untrusted,
     /// Wrong usage.
     Usage,
     /// Ended by a signal with this number.
@@ -38,6 +40,7 @@ impl Exit {
             Self::Stale => 4,
             Self::LeaseHeld => 5,
             Self::Unverified => 6,
+            Self::Untrusted => 7,
             Self::Usage => 64,
             Self::Signal(number) => 128 + number,
             Self::Command(code) => code,

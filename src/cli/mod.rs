@@ -55,6 +55,7 @@ Exit codes:
   4    the plan is stale
   5    somebody else holds the lease
   6    verification failed
+  7    the plan's signature is missing or does not count
   64   wrong usage
   130  interrupted (143 by SIGTERM)
 

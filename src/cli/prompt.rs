@@ -4,6 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
+use crate::model::secret::Secret;
+use crate::model::signing::KeyName;
 
 /// Asks; anything but `yes` is a no. Without a terminal nobody can answer: that is an error and never a
 /// silent no.
@@ -26,4 +28,13 @@ pub(super) fn confirm(output: &Output, question: &str) -> Result<(), CliError> {
     } else {
         Err(CliError::Declined)
     }
+}
+
+/// Asks for the passphrase of a key; what is typed is not shown. The caller has seen that there is a terminal.
+pub(super) fn passphrase(output: &Output, key: &KeyName) -> Result<Secret, CliError> {
+    output.tell(|out, style| crate::render::passphrase(out, style, key));
+    console::Term::stderr()
+        .read_secure_line()
+        .map(Secret::new)
+        .map_err(CliError::Prompt)
 }

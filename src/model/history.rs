@@ -17,6 +17,8 @@ pub struct HistoryEntry {
     pub detail: Option<String>,
     /// Hex digest of the plan.
     pub plan: String,
+    /// Who signed the plan, and with which key; `None` where no signature was checked.
+    pub signer: Option<String>,
     /// User that ran it.
     pub actor: String,
     /// Host that it ran on.

@@ -21,6 +21,9 @@ pub struct Holder {
     pub pid: u32,
     /// Hex digest of the plan that is being applied.
     pub plan: String,
+    /// Who signed that plan, where a signature was checked. For the history alone, which outlives the lease.
+    #[serde(skip)]
+    pub signer: Option<String>,
 }
 
 impl std::fmt::Display for Holder {

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod redis;
 pub mod report;
 pub mod secret;
+pub mod signing;
 pub mod sql;
 pub mod state;
 pub mod status;

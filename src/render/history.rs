@@ -47,6 +47,7 @@ pub fn history(out: &mut dyn Write, style: Style, stores: &[StoreHistory]) -> io
                 "by",
                 "took",
                 "plan",
+                "signed by",
                 "detail",
             ],
             4,
@@ -82,6 +83,9 @@ fn row(entry: &HistoryEntry) -> Vec<Cell> {
     let took = between_ms(&entry.started_at, &entry.ended_at)
         .map(duration_ms)
         .unwrap_or_default();
+    // The name alone: with its key, which JSON has, it would take the place of the detail.
+    let signer = entry.signer.as_deref().unwrap_or_default();
+    let signer = signer.rsplit_once(" (").map_or(signer, |(name, _)| name);
     vec![
         (time(&entry.started_at), Some(Tone::Faint)),
         (line(&entry.id), None),
@@ -93,6 +97,7 @@ fn row(entry: &HistoryEntry) -> Vec<Cell> {
             line(entry.plan.get(..12).unwrap_or(&entry.plan)),
             Some(Tone::Faint),
         ),
+        (line(signer), None),
         (entry.detail.as_deref().map(line).unwrap_or_default(), None),
     ]
 }

@@ -228,6 +228,7 @@ impl<'s> World<'s> {
                 host: "host".to_owned(),
                 pid: 1,
                 plan: String::new(),
+                signer: None,
             },
             lease_id: lease_id(run),
             parallelism: self.scenario.parallelism,

@@ -69,6 +69,7 @@ pub fn holder() -> Holder {
         host: "box".to_owned(),
         pid: 7,
         plan: "p".repeat(64),
+        signer: None,
     }
 }
 

@@ -77,6 +77,7 @@ fn c16_no_screen_lets_foreign_text_act_on_the_terminal() {
     let view = PlanView {
         plan: &value,
         file: Some("a b\x1b[1m.bin"),
+        signature: None,
     };
     for style in [WIDE, NARROW, COLOUR] {
         for detail in [Detail::Brief, Detail::Full] {
@@ -104,6 +105,7 @@ fn nothing_gets_out_of_the_page() {
     let view = PlanView {
         plan: &value,
         file: Some("plan.bin"),
+        signature: None,
     };
     let page = shown(|out| plan_html(out, &view));
     assert_tame(&page);
@@ -126,6 +128,7 @@ fn nothing_gets_out_of_the_comment() {
     let view = PlanView {
         plan: &value,
         file: Some("plan.bin"),
+        signature: None,
     };
     let comment = shown(|out| plan_markdown(out, &view));
     assert_tame(&comment);

@@ -5,6 +5,7 @@ use outpost::model::plan::{
     Action, Difference, KeyCounts, Plan, Purpose, RedisContent, Resolution, StepContent,
     StepEvidence, WarningKind,
 };
+use outpost::model::signing::{Judgement, KeyName, Refusal, Signer};
 use outpost::render::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, stale};
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
@@ -14,6 +15,7 @@ fn saved(plan: &Plan) -> PlanView<'_> {
     PlanView {
         plan,
         file: Some("plan.bin"),
+        signature: None,
     }
 }
 
@@ -150,7 +152,18 @@ fn the_command_repeats_every_choice_that_the_plan_was_made_with() {
             "outpost migrate resolve sql/0001_a --applied",
         ),
     ] {
-        let text = shown(|out| plan(out, WIDE, &PlanView { plan: value, file }, Detail::Brief));
+        let text = shown(|out| {
+            plan(
+                out,
+                WIDE,
+                &PlanView {
+                    plan: value,
+                    file,
+                    signature: None,
+                },
+                Detail::Brief,
+            )
+        });
         assert!(
             text.contains(&format!("  {command}\n")),
             "{command} is not in {text}"
@@ -223,4 +236,65 @@ fn a_stale_plan_lists_the_exact_differences() {
     ];
     golden("stale-100.txt", |out| stale(out, WIDE, &differences));
     golden("stale-40.txt", |out| stale(out, NARROW, &differences));
+}
+
+/// A plan as it is shown where somebody looked for a signature.
+fn judged<'a>(plan: &'a Plan, signature: &'a Judgement) -> PlanView<'a> {
+    PlanView {
+        signature: Some(signature),
+        ..saved(plan)
+    }
+}
+
+#[test]
+fn every_form_says_who_signed_and_why_a_signature_does_not_count() {
+    let key = KeyName {
+        kind: "ssh-ed25519".to_owned(),
+        fingerprint: "SHA256:dGhpcyBpcyBubyBrZXkgYXQgYWxs".to_owned(),
+    };
+    let signer = Signer {
+        principals: "alice@example.com,<b>&`\u{1b}[2J|".to_owned(),
+        key: key.clone(),
+    };
+    let file = "keys/allowed".to_owned();
+    let judgements: [Judgement; 5] = [
+        Ok(signer.clone()),
+        Err(Refusal::Unsigned),
+        Err(Refusal::UnknownKey {
+            key: key.clone(),
+            file: file.clone(),
+        }),
+        Err(Refusal::OtherBytes { key }),
+        Err(Refusal::Expired {
+            signer: Box::new(signer),
+            file,
+            line: 3,
+            until: "2026-01-01T00:00:00Z".to_owned(),
+        }),
+    ];
+    let value = every_action();
+    let mut lines = String::new();
+    for judgement in &judgements {
+        let view = judged(&value, judgement);
+        for style in [WIDE, NARROW, COLOUR] {
+            let text = shown(|out| plan(out, style, &view, Detail::Brief));
+            let at = text.find("Signature:").unwrap();
+            let end = text[at..].find("To apply").unwrap();
+            lines.push_str(&text[at..at + end]);
+        }
+        let json = shown(|out| plan_json(out, &view));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        lines.push_str(&format!("{}\n", json["signature"]));
+        for page in [
+            shown(|out| plan_markdown(out, &view)),
+            shown(|out| plan_html(out, &view)),
+        ] {
+            let line = page
+                .lines()
+                .find(|line| line.to_lowercase().contains("signature"));
+            lines.push_str(&format!("{}\n", line.unwrap()));
+        }
+        lines.push('\n');
+    }
+    golden("signatures.txt", |out| out.write_all(lines.as_bytes()));
 }

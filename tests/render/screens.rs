@@ -15,7 +15,7 @@ use outpost::model::state::{
 use outpost::model::status::{Gate, MigrationStatus, Status};
 use outpost::model::verification::{Check, CheckOutcome};
 use outpost::render::{
-    ListView, ResolveView, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
+    ListView, ResolveView, Style, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
     history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings, locked,
     question, resolve, resolve_json, unlocked, verify, verify_json,
 };
@@ -232,6 +232,7 @@ fn history_shows_every_entry_and_where_the_chain_is_broken() {
         outcome: outcome.to_owned(),
         detail: detail.map(str::to_owned),
         plan: "ab".repeat(32),
+        signer: None,
         actor: "anna".to_owned(),
         host: "build-7".to_owned(),
         tool: "0.1.0".to_owned(),
@@ -250,6 +251,14 @@ fn history_shows_every_entry_and_where_the_chain_is_broken() {
     golden("history-100.txt", |out| history(out, WIDE, &value));
     golden("history-40.txt", |out| history(out, NARROW, &value));
     golden("history.json", |out| history_json(out, &value));
+
+    let signed = HistoryEntry {
+        signer: Some("alice@example.com (ssh-ed25519 SHA256:dGhpcyBpcyBubyBrZXk)".to_owned()),
+        ..one("2", "done", None)
+    };
+    let value = [(StoreKind::Sql, vec![one("1", "done", None), signed])];
+    let wider = Style { width: 140, ..WIDE };
+    golden("history-signed.txt", |out| history(out, wider, &value));
 }
 
 #[test]

@@ -388,6 +388,7 @@ pub fn lease(expires_in_ms: i64) -> LeaseInfo {
             host: "build-7".to_owned(),
             pid: 4711,
             plan: "ab".repeat(32),
+            signer: None,
         }),
         since: "2026-01-02T03:04:05Z".to_owned(),
         expires_in_ms,

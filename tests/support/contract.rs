@@ -76,6 +76,7 @@ pub fn holder(user: &str) -> Holder {
         host: "host".to_owned(),
         pid: 7,
         plan: "00".repeat(32),
+        signer: None,
     }
 }
 

@@ -9,13 +9,16 @@ use crate::cli::error::{self, CliError};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::migrate::plan::{Scope, view};
+use crate::cli::migrate::signature::Trust;
 use crate::cli::output::Output;
 use crate::cli::prompt;
 use crate::engine::{self, Applied, ApplyOptions, Stores};
 use crate::model::event::{Event, Events};
+use crate::model::lease::Holder;
 use crate::model::plan::Plan;
 use crate::model::report::{Report, StepOutcome};
-use crate::plan_file;
+use crate::model::signing::Signer;
+use crate::plan_file::PlanFile;
 use crate::render::{self, Detail};
 use crate::store::StoreError;
 use crate::store::redis::Limits;
@@ -30,6 +33,12 @@ pub(in crate::cli) struct Apply {
     /// The plan file; without one, plan first
     #[arg(conflicts_with_all = ["to", "only", "accept_edits", "allow_lossy", "revert_unknown"])]
     plan: Option<PathBuf>,
+
+    /// Refuse a plan that none of these signed: a file as `ssh-keygen -Y verify` takes it
+    ///
+    /// Without it, the signers that outpost.toml names count.
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    allowed_signers: Option<PathBuf>,
 
     #[command(flatten)]
     scope: Scope,
@@ -96,14 +105,28 @@ pub(super) enum ApplyFormat {
 impl Apply {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load_limited(globals, self.how.limits())?;
+        let trust = Trust::new(
+            self.allowed_signers.as_deref(),
+            &project.config.signing,
+            globals,
+        )?;
         match &self.plan {
             // The review was the question: a saved plan is applied without another one.
             Some(path) => {
-                let plan = plan_file::read(path)?;
+                let file = PlanFile::open(path)?;
+                let signer = trust.signer(&file)?;
+                let plan = file.plan()?;
+                if let Some(signer) = &signer
+                    && self.how.format == ApplyFormat::Text
+                {
+                    output.tell(|out, style| render::signed_by(out, style, signer));
+                }
                 let again = format!("outpost migrate apply {}", path.display());
-                self.how.apply(&project.stores, &plan, &again, output)
+                self.how
+                    .apply(&project.stores, &plan, signer, &again, output)
             }
             None => {
+                trust.allow_unsaved("outpost migrate plan -out FILE --sign KEY")?;
                 let plan = block_on(self.scope.plan(&project))?;
                 self.how
                     .confirm_and_apply(&project.stores, &plan, "outpost migrate apply", output)
@@ -140,14 +163,15 @@ impl How {
         if !self.yes {
             prompt::confirm(output, "Apply this plan?")?;
         }
-        self.apply(stores, plan, again, output)
+        self.apply(stores, plan, None, again, output)
     }
 
-    /// Applies a plan and reports. `again` is the command that resumes.
-    pub(super) fn apply(
+    /// Applies a plan and reports. `signer` is who signed it, and `again` the command that resumes.
+    fn apply(
         &self,
         stores: &Stores,
         plan: &Plan,
+        signer: Option<Signer>,
         again: &str,
         output: &Output,
     ) -> Result<Exit, CliError> {
@@ -156,7 +180,10 @@ impl How {
         block_on(async {
             let interrupt = Interrupt::listen()?;
             let options = ApplyOptions {
-                holder: holder(),
+                holder: Holder {
+                    signer: signer.map(|signer| signer.to_string()),
+                    ..holder()
+                },
                 lease_id: uuid::Uuid::new_v4().to_string(),
                 parallelism: usize::from(self.parallelism),
                 lock_wait: self.lock_wait,

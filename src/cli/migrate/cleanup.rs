@@ -9,11 +9,11 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::migrate::apply::How;
 use crate::cli::migrate::plan::view;
+use crate::cli::migrate::signature::{self, Sign, Trust};
 use crate::cli::output::Output;
 use crate::engine::Depth;
 use crate::model::id::MigrationId;
 use crate::model::plan::{Plan, plan_cleanup};
-use crate::plan_file;
 use crate::render::{self, Detail};
 
 /// Remove what applied migrations left behind
@@ -32,12 +32,20 @@ pub(in crate::cli) struct Cleanup {
     out: Option<PathBuf>,
 
     #[command(flatten)]
+    sign: Sign,
+
+    #[command(flatten)]
     how: How,
 }
 
 impl Cleanup {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load_limited(globals, self.how.limits())?;
+        let key = self.sign.key(self.out.as_deref(), output)?;
+        if self.out.is_none() {
+            Trust::new(None, &project.config.signing, globals)?
+                .allow_unsaved("outpost migrate cleanup -out FILE --sign KEY")?;
+        }
         let ids: BTreeSet<MigrationId> = self.ids.iter().cloned().collect();
         let plan = block_on(async {
             let desired = project.desired(None)?;
@@ -55,7 +63,7 @@ impl Cleanup {
         })?;
         match &self.out {
             Some(path) => {
-                plan_file::write(path, &plan)?;
+                signature::save(path, &plan, key.as_ref(), output)?;
                 output.print(|out, style| {
                     render::plan(out, style, &view(&plan, Some(path)), Detail::Brief)
                 })?;

@@ -11,6 +11,7 @@ mod new;
 mod plan;
 mod resolve;
 mod show;
+mod signature;
 mod unlock;
 mod verify;
 
@@ -44,7 +45,7 @@ impl Migrate {
         match self {
             Self::List(command) => command.run(globals, output),
             Self::Plan(command) => command.run(globals, output),
-            Self::Show(command) => command.run(output),
+            Self::Show(command) => command.run(globals, output),
             Self::Apply(command) => command.run(globals, output),
             Self::Verify(command) => command.run(globals, output),
             Self::Cleanup(command) => command.run(globals, output),

@@ -6,10 +6,10 @@ use crate::cli::args::{Format, Globals, OnlyStore};
 use crate::cli::context::{Project, block_on};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::migrate::signature::{self, Sign};
 use crate::cli::output::Output;
 use crate::engine::Depth;
 use crate::model::plan::{self, Desired};
-use crate::plan_file;
 use crate::render::{self, Detail, PlanView};
 
 /// Show what it takes to reach the desired version, and save it with -out
@@ -21,6 +21,9 @@ pub(in crate::cli) struct Plan {
     /// Save the plan to this file, for `outpost migrate apply FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    #[command(flatten)]
+    sign: Sign,
 
     /// Exit with 2 when there is something to do
     #[arg(long)]
@@ -84,15 +87,17 @@ pub(super) fn view<'a>(plan: &'a plan::Plan, file: Option<&'a Path>) -> PlanView
     PlanView {
         plan,
         file: file.and_then(Path::to_str),
+        signature: None,
     }
 }
 
 impl Plan {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load(globals)?;
+        let key = self.sign.key(self.out.as_deref(), output)?;
         let plan = block_on(self.scope.plan(&project))?;
         if let Some(path) = &self.out {
-            plan_file::write(path, &plan)?;
+            signature::save(path, &plan, key.as_ref(), output)?;
         }
         output.print(|out, style| match self.format {
             Format::Text => {

@@ -74,6 +74,7 @@ impl Resolve {
             }
         }
         let again = format!("outpost migrate resolve {}", self.id);
+        // A decision runs nothing, and is taken when something is broken: nobody has to sign it.
         self.how
             .confirm_and_apply(&project.stores, &plan, &again, output)
     }

@@ -2,18 +2,24 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::args::Globals;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::migrate::plan::view;
+use crate::cli::migrate::signature::Trust;
 use crate::cli::output::Output;
-use crate::plan_file;
-use crate::render::{self, Detail};
+use crate::plan_file::PlanFile;
+use crate::render::{self, Detail, PlanView};
 
-/// Show a saved plan, with every statement; needs no connection and no outpost.toml
+/// Show a saved plan, with every statement, and who signed it; needs no connection and no outpost.toml
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     /// The plan file
     plan: PathBuf,
+
+    /// Whose signatures count, instead of those that outpost.toml names
+    #[arg(long, value_name = "FILE")]
+    allowed_signers: Option<PathBuf>,
 
     /// How to print
     #[arg(long, default_value = "text")]
@@ -34,9 +40,15 @@ enum ShowFormat {
 }
 
 impl Show {
-    pub(super) fn run(self, output: &Output) -> Result<Exit, CliError> {
-        let plan = plan_file::read(&self.plan)?;
-        let view = view(&plan, Some(&self.plan));
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
+        let file = PlanFile::open(&self.plan)?;
+        let plan = file.plan()?;
+        let trust = Trust::where_configured(self.allowed_signers.as_deref(), globals)?;
+        let signature = trust.judge(&file)?;
+        let view = PlanView {
+            signature: Some(&signature),
+            ..view(&plan, Some(&self.plan))
+        };
         output.print(|out, style| match self.format {
             ShowFormat::Text => render::plan(out, style, &view, Detail::Full),
             ShowFormat::Json => render::plan_json(out, &view),

@@ -167,7 +167,7 @@ pub enum ConfigProblem {
         /// The key.
         key: String,
     },
-    /// A certificate without its key, or the reverse.
+    /// A certificate without its key, or the reverse; signatures that are required without a list.
     #[error("`{key}` is set without `{missing}`")]
     HalfAPair {
         /// The key that is set.

@@ -45,6 +45,8 @@ pub struct Config {
     pub adopt: AdoptConfig,
     /// `[lint]`; no part of a plan's decision.
     pub lint: LintConfig,
+    /// `[signing]`; no part of a plan, which has no say in who may sign it.
+    pub signing: SigningConfig,
 }
 
 impl Config {
@@ -92,6 +94,22 @@ impl LintConfig {
     ) -> Result<Self, ConfigError> {
         let raw = raw::RawConfig::read(text).map_err(|error| ConfigError::shape(file, error))?;
         validate::Validator::new(file, env).lint(&raw.lint)
+    }
+}
+
+impl SigningConfig {
+    /// Reads only `[signing]`, for a command that connects to nothing. The shape of the whole file is still
+    /// checked.
+    ///
+    /// # Errors
+    /// As for [`Config::parse`].
+    pub fn parse(
+        file: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let raw = raw::RawConfig::read(text).map_err(|error| ConfigError::shape(file, error))?;
+        validate::Validator::new(file, env).signing(&raw.signing)
     }
 }
 
@@ -199,6 +217,15 @@ pub enum Ahead {
     Warn,
     /// Do not start the command.
     Refuse,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SigningConfig {
+    /// The list of allowed signers, relative to outpost.toml unless absolute.
+    pub allowed_signers: Option<PathBuf>,
+    /// Whether a plan is applied only when an allowed signer signed it. Never without a list.
+    pub required: bool,
 }
 
 /// Which earlier tools are kept working.

@@ -3,8 +3,8 @@
 use crate::model::document::{Document, ShapeError, Table, Text};
 
 /// The sections of outpost.toml. A new one is added here, to `RawConfig` and to its reader.
-const SECTIONS: [&str; 8] = [
-    "schema", "postgres", "redis", "vars", "serve", "compat", "adopt", "lint",
+const SECTIONS: [&str; 9] = [
+    "schema", "postgres", "redis", "vars", "serve", "compat", "adopt", "lint", "signing",
 ];
 
 /// The file as written.
@@ -18,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) compat: RawCompat,
     pub(super) adopt: RawAdopt,
     pub(super) lint: RawLint,
+    pub(super) signing: RawSigning,
 }
 
 #[derive(Debug)]
@@ -89,6 +90,13 @@ pub(super) struct RawLint {
     pub(super) allow: Vec<RawAllow>,
 }
 
+#[derive(Debug, Default)]
+pub(super) struct RawSigning {
+    pub(super) allowed_signers: Option<Text>,
+    /// Whether signatures are required, and the line that says so.
+    pub(super) required: Option<(bool, u32)>,
+}
+
 #[derive(Debug)]
 pub(super) struct RawAllow {
     pub(super) migration: String,
@@ -111,6 +119,7 @@ impl RawConfig {
             compat: section(&root, "compat", compat)?.unwrap_or_default(),
             adopt: section(&root, "adopt", adopt)?.unwrap_or_default(),
             lint: section(&root, "lint", lint)?.unwrap_or_default(),
+            signing: section(&root, "signing", signing)?.unwrap_or_default(),
         })
     }
 }
@@ -220,6 +229,14 @@ fn adopt(table: &Table<'_>) -> Result<RawAdopt, ShapeError> {
     table.allow_only(&["missing"])?;
     Ok(RawAdopt {
         missing: table.string("missing")?,
+    })
+}
+
+fn signing(table: &Table<'_>) -> Result<RawSigning, ShapeError> {
+    table.allow_only(&["allowed_signers", "required"])?;
+    Ok(RawSigning {
+        allowed_signers: table.string("allowed_signers")?,
+        required: table.boolean("required")?,
     })
 }
 

@@ -43,6 +43,10 @@ outpost_redis = true
 
 [adopt]
 missing = "keep"
+
+[signing]
+allowed_signers = "${KEY_FILE}"
+required = true
 "#;
 
 fn env(name: &str) -> Option<String> {
@@ -101,6 +105,12 @@ fn every_key_is_read() {
     );
     assert!(config.compat.outpost_redis);
     assert_eq!(config.adopt.missing, Some(AdoptMissing::Keep));
+    let signing = SigningConfig {
+        allowed_signers: Some(PathBuf::from("k.pem")),
+        required: true,
+    };
+    assert_eq!(config.signing, signing);
+    assert_eq!(SigningConfig::parse(FILE, FULL, &env), Ok(signing));
 }
 
 #[test]
@@ -129,6 +139,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.serve, ServeConfig::default());
     assert_eq!(config.compat, CompatConfig::default());
     assert_eq!(config.adopt, AdoptConfig::default());
+    assert_eq!(config.signing, SigningConfig::default());
     let text = "[schema]\nversion=\"1\"\n[postgres]\nurl = \"host=h\"\n";
     let postgres = parse(text).unwrap().postgres.unwrap();
     assert_eq!(postgres.lock_timeout, Duration::from_secs(5));
@@ -360,6 +371,19 @@ fn every_bad_line_is_refused_with_file_line_and_hint() {
             "expected keep or copy",
             "write keep",
         ),
+        (
+            "[signing]\nrequired = true",
+            6,
+            "`signing.required` is set without `signing.allowed_signers`",
+            "set `signing.allowed_signers`",
+        ),
+        (
+            "[signing]\nallowed_signers = \"${EMPTY}\"",
+            6,
+            "`signing.allowed_signers` is empty",
+            "set EMPTY",
+        ),
+        ("[signing]\nrequire = true", 6, "`require`", "`required`?"),
         (
             "[compat]\ngolang_migrate = \"\"",
             6,
@@ -668,6 +692,7 @@ fn near_toml() -> impl Strategy<Value = String> {
         "[compat]\n",
         "[adopt]\n",
         "[lint.rules]\n",
+        "[signing]\n",
         "version = \"1\"\n",
         "url = ",
         "direct_url = ",

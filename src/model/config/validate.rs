@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::address::{self, Endpoint};
 use super::error::{ConfigError, ConfigProblem};
-use super::raw::{RawConfig, RawPostgres, RawRedis, RawTls, RawVar};
+use super::raw::{RawConfig, RawPostgres, RawRedis, RawSigning, RawTls, RawVar};
 use super::template::is_name;
 use super::{
     AdoptConfig, AdoptMissing, Ahead, CompatConfig, Config, PlanConfig, PlanRedis, PostgresConfig,
-    RedisConfig, SchemaConfig, ServeConfig, TlsFiles,
+    RedisConfig, SchemaConfig, ServeConfig, SigningConfig, TlsFiles,
 };
 use crate::model::document::{Text, printable};
 use crate::model::duration::parse_duration;
@@ -98,6 +98,7 @@ impl<'v> Validator<'v> {
                     .transpose()?,
             },
             lint: self.lint(&raw.lint)?,
+            signing: self.signing(&raw.signing)?,
         })
     }
 
@@ -138,6 +139,26 @@ impl<'v> Validator<'v> {
             },
             version: self.not_empty(&schema.version, self.public(&schema.version)?)?,
         })
+    }
+
+    pub(super) fn signing(&self, raw: &RawSigning) -> Result<SigningConfig, ConfigError> {
+        let allowed_signers = match &raw.allowed_signers {
+            Some(text) => Some(self.not_empty(text, self.public(text)?)?.into()),
+            None => None,
+        };
+        match raw.required {
+            Some((true, line)) if allowed_signers.is_none() => {
+                let problem = ConfigProblem::HalfAPair {
+                    key: "signing.required".to_owned(),
+                    missing: "signing.allowed_signers".to_owned(),
+                };
+                Err(ConfigError::new(self.file, line, problem))
+            }
+            required => Ok(SigningConfig {
+                allowed_signers,
+                required: required.is_some_and(|(on, _)| on),
+            }),
+        }
     }
 
     fn postgres(&self, raw: &RawPostgres) -> Result<PostgresConfig, ConfigError> {

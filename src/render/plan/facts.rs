@@ -4,8 +4,11 @@ use std::sync::LazyLock;
 
 use crate::model::id::StoreKind;
 use crate::model::plan::{Action, Plan, Purpose, Resolution, Step, StepContent, StepEvidence};
+use crate::model::signing::Judgement;
 use crate::model::state::StoreIdentity;
 use crate::render::plan::step::StepView;
+use crate::render::signature;
+use crate::render::style::Tone;
 use crate::render::text::shell;
 use crate::render::units::{count, counted};
 
@@ -16,6 +19,8 @@ pub struct PlanView<'a> {
     pub plan: &'a Plan,
     /// The name of its file, where it was saved.
     pub file: Option<&'a str>,
+    /// What was found out about its signature, where that was looked at.
+    pub signature: Option<&'a Judgement>,
 }
 
 /// Steps by what they do.
@@ -131,6 +136,11 @@ impl<'a> PlanView<'a> {
             number => format!(" {}.", counted(number as u64, "warning")),
         };
         format!("Plan: {}.{warnings}", parts.join(", "))
+    }
+
+    /// Who signed it, or why that does not count, and the colour for it.
+    pub(super) fn signature(&self) -> Option<(String, Tone)> {
+        self.signature.map(signature::words)
     }
 
     /// The commands that carry the plan out.

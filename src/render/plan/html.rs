@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::model::plan::PlannedStatement;
+use crate::render::Tone;
 use crate::render::graph::{GraphView, anchor, svg};
 use crate::render::plan::PlanView;
 use crate::render::plan::step::{StepView, key_words, table_words};
@@ -75,6 +76,14 @@ pub fn plan_html(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
         "<tr><td>digest</td><td><code>{}</code></td></tr>",
         view.plan.digest
     );
+    if let Some((words, tone)) = view.signature() {
+        let _ = writeln!(
+            page,
+            "<tr><td>signature</td><td class=\"{}\">{}</td></tr>",
+            class(tone),
+            html(&words)
+        );
+    }
     let _ = writeln!(
         page,
         "<tr><td>made by</td><td>outpost {}</td></tr>\n</table>",
@@ -106,13 +115,7 @@ fn steps(page: &mut String, view: &PlanView<'_>) {
 
 fn section(page: &mut String, view: &StepView<'_>) {
     let step = view.step;
-    let tone = match super::tone(&step.action) {
-        crate::render::Tone::Good => "good",
-        crate::render::Tone::Bad => "bad",
-        crate::render::Tone::Caution => "caution",
-        crate::render::Tone::Note => "note",
-        crate::render::Tone::Strong | crate::render::Tone::Faint => "faint",
-    };
+    let tone = class(super::tone(&step.action));
     let _ = writeln!(
         page,
         "<section id=\"{}\">\n<h2><code class=\"{tone}\">{} {}</code> {}</h2>",
@@ -157,6 +160,17 @@ fn section(page: &mut String, view: &StepView<'_>) {
         let _ = writeln!(page, "<pre>{}</pre>", numbered(text, 1));
     }
     page.push_str("</section>\n");
+}
+
+/// The style sheet's name of a colour.
+fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Caution => "caution",
+        Tone::Note => "note",
+        Tone::Strong | Tone::Faint => "faint",
+    }
 }
 
 fn list(page: &mut String, items: impl Iterator<Item = String>) {

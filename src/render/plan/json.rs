@@ -19,6 +19,7 @@ use crate::render::plan::json_evidence::{
     ImpactJson, KeysJson, RehearsalJson, StatementRehearsalJson, StepRehearsalJson, rehearsal,
 };
 use crate::render::plan::step::StepView;
+use crate::render::signature::SignatureJson;
 
 #[derive(Serialize)]
 struct PlanJson<'a> {
@@ -35,6 +36,8 @@ struct PlanJson<'a> {
     rehearsal: Vec<RehearsalJson<'a>>,
     steps: Vec<StepJson<'a>>,
     file: Option<&'a str>,
+    /// Null where nobody looked for one.
+    signature: Option<SignatureJson<'a>>,
     commands: Vec<String>,
 }
 
@@ -163,6 +166,7 @@ pub fn plan_json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
                 .collect(),
             steps: view.steps().map(|step| step_json(&step)).collect(),
             file: view.file,
+            signature: view.signature.map(SignatureJson::new),
             commands: if decision.is_empty() {
                 Vec::new()
             } else {

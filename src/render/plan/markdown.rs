@@ -17,7 +17,7 @@ const RESERVE: usize = 4096;
 /// Warnings that are listed in front; every step has its own again.
 const WARNINGS: usize = 20;
 
-/// Columns for the names of migrations whose store is not configured.
+/// Columns for the names of migrations whose store is not configured, and for who signed.
 const LEFT_OUT: usize = 1000;
 
 /// Writes a plan as Markdown: a table of the steps, the warnings, each step's content folded away, the
@@ -232,6 +232,9 @@ fn note(view: &PlanView<'_>, left_out: &[String]) -> String {
 
 fn tail(view: &PlanView<'_>) -> String {
     let mut text = format!("Digest: `{}`\n\n", view.plan.digest);
+    if let Some((words, _)) = view.signature() {
+        let _ = writeln!(text, "Signature: {}\n", cut(&markdown(&words), LEFT_OUT));
+    }
     let commands: Vec<String> = view.commands();
     text.push_str(&fenced("sh", &commands.join("\n")));
     text

@@ -46,6 +46,14 @@ pub fn plan(
     writeln!(out)?;
     writeln!(out, "{}", style.paint(Tone::Strong, &view.summary_line()))?;
     writeln!(out, "Digest: {}", view.plan.digest)?;
+    if let Some((words, tone)) = view.signature() {
+        let label = "Signature:";
+        let mut before = label.to_owned();
+        for text in wrapped(&line(&words), style.room(label.len() + 1)) {
+            writeln!(out, "{before} {}", style.paint(tone, &text))?;
+            before = " ".repeat(label.len());
+        }
+    }
     let commands = view.commands();
     match view.file {
         Some(_) => writeln!(out, "To apply exactly this:")?,

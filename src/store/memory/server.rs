@@ -316,6 +316,7 @@ impl State {
             outcome: outcome.to_owned(),
             detail,
             plan: write.plan.clone(),
+            signer: write.holder.signer.clone(),
             actor: write.holder.user.clone(),
             host: write.holder.host.clone(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),

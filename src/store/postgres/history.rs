@@ -13,14 +13,37 @@ use crate::store::{StoreError, StoreErrorKind};
 pub(super) const SERIALISE: &str = "select 1 from outpost.ledger for update";
 
 /// The hash of a row of `outpost.history`, over every other column. Text only, so that no setting of the
-/// session changes it.
-fn hash() -> String {
+/// session changes it. `signer` is an expression; a row without one has the hash that it had before there
+/// was such a column.
+fn hash(signer: &str) -> String {
     format!(
-        "encode(sha256(convert_to(jsonb_build_array(seq::text, id, action, outcome, detail, plan, actor, host, \
-         tool, {}, {}, previous)::text, 'UTF8')), 'hex')",
+        "encode(sha256(convert_to((jsonb_build_array(seq::text, id, action, outcome, detail, plan, actor, host, \
+         tool, {}, {}, previous) || case when {signer} is null then '[]'::jsonb \
+         else jsonb_build_array({signer}) end)::text, 'UTF8')), 'hex')",
         rfc3339("started_at"),
         rfc3339("ended_at")
     )
+}
+
+/// The signer of a row, also where a ledger of an earlier release has no such column.
+const SIGNER: &str = "(to_jsonb(history) ->> 'signer')";
+
+/// Adds the column for signers to the history of an earlier release. Only a signed plan needs it.
+pub(super) async fn ensure_signer(session: &Session) -> Result<(), StoreError> {
+    let doing = "adding the column signer to outpost.history";
+    let probe = "select 1 from pg_catalog.pg_attribute where attrelid = 'outpost.history'::regclass \
+                 and attname = 'signer' and not attisdropped";
+    let there = session.rows(probe).await;
+    if !there.map_err(|e| session.error(doing, &e))?.is_empty() {
+        return Ok(());
+    }
+    let sql = "begin; set local lock_timeout = '10s'; \
+               alter table outpost.history add column if not exists signer text; commit";
+    if let Err(error) = session.rows(sql).await {
+        session.roll_back().await;
+        return Err(session.error(doing, &error));
+    }
+    Ok(())
 }
 
 /// The statement that appends an entry. `started_at` is an expression for a timestamp.
@@ -31,14 +54,26 @@ pub(super) fn append(
     detail: Option<&str>,
     started_at: &str,
 ) -> Result<String, HoldsNul> {
+    // Not named without one, for ledgers that have no such column.
+    let (column, value) = match author.signer {
+        Some(signer) => (
+            "signer, ",
+            format!(", {}::text as signer", literal(signer)?),
+        ),
+        None => ("", String::new()),
+    };
+    let signer = match author.signer {
+        Some(_) => "signer",
+        None => "null",
+    };
     Ok(format!(
         "insert into outpost.history (seq, id, action, outcome, detail, plan, actor, host, tool, started_at, \
-         ended_at, previous, hash) select e.*, {hash} from (select coalesce(l.seq, 0) + 1 as seq, {id} as id, \
+         ended_at, previous, {column}hash) select e.*, {hash} from (select coalesce(l.seq, 0) + 1 as seq, {id} as id, \
          {action} as action, {outcome} as outcome, {detail} as detail, {plan} as plan, {actor} as actor, \
          {host} as host, {tool} as tool, {started_at} as started_at, clock_timestamp() as ended_at, \
-         coalesce(l.hash, '') as previous from (select 1) as always left join \
+         coalesce(l.hash, '') as previous{value} from (select 1) as always left join \
          (select seq, hash from outpost.history order by seq desc limit 1) as l on true) as e",
-        hash = hash(),
+        hash = hash(signer),
         id = literal(&step.id.to_string())?,
         action = literal(step.action.name())?,
         outcome = literal(outcome)?,
@@ -74,12 +109,12 @@ pub(super) async fn read(session: &Session) -> Result<Vec<HistoryEntry>, StoreEr
     }
     let sql = format!(
         "select seq, id, action, outcome, detail, plan, actor, host, tool, {started}, {ended}, previous, hash, \
-         hash = {hash} and previous = coalesce(lag(hash) over by_seq, '') \
+         {SIGNER}, hash = {hash} and previous = coalesce(lag(hash) over by_seq, '') \
          and seq = coalesce(lag(seq) over by_seq, 0) + 1 \
          from outpost.history window by_seq as (order by seq) order by seq",
         started = rfc3339("started_at"),
         ended = rfc3339("ended_at"),
-        hash = hash(),
+        hash = hash(SIGNER),
     );
     let rows = session
         .rows(&sql)
@@ -104,6 +139,7 @@ fn entry(row: &Row) -> Option<HistoryEntry> {
         outcome: text(3)?,
         detail: text(4),
         plan: text(5)?,
+        signer: text(13),
         actor: text(6)?,
         host: text(7)?,
         tool: text(8)?,
@@ -111,6 +147,6 @@ fn entry(row: &Row) -> Option<HistoryEntry> {
         ended_at: text(10)?,
         previous: text(11)?,
         hash: text(12)?,
-        intact: text(13)? == "t",
+        intact: text(14)? == "t",
     })
 }

@@ -3,7 +3,7 @@
 use super::ledger::rfc3339;
 use super::quote::{do_block, literal};
 use super::session::{Row, Session};
-use super::{PostgresStore, errors, ledger};
+use super::{PostgresStore, errors, history, ledger};
 use crate::model::lease::{Holder, LEASE_TTL, LeaseInfo};
 use crate::store::error::StoreError;
 use crate::store::{Lease, StoreErrorKind};
@@ -111,6 +111,9 @@ impl PostgresStore {
     async fn try_acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {
         let session = self.connect().await?;
         ledger::ensure(&session).await?;
+        if holder.signer.is_some() {
+            history::ensure_signer(&session).await?;
+        }
         // Looked at first, so that nobody queues behind a run that goes on for hours.
         if let Some(info) = read(&session)
             .await?

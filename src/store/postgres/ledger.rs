@@ -186,6 +186,8 @@ pub(super) struct Author<'a> {
     pub(super) plan: &'a str,
     pub(super) user: &'a str,
     pub(super) host: &'a str,
+    /// Who signed the plan.
+    pub(super) signer: Option<&'a str>,
 }
 
 /// The statement that records a finished step.

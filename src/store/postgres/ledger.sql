@@ -36,7 +36,8 @@ create table if not exists outpost.history (
   started_at timestamptz not null,
   ended_at   timestamptz not null,
   previous   text not null,
-  hash       text not null
+  hash       text not null,
+  signer     text
 );
 
 create or replace function outpost.refuse_change() returns trigger language plpgsql as

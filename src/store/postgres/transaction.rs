@@ -262,6 +262,7 @@ impl PostgresStore {
             plan: digest,
             user: &run.lease.holder.user,
             host: &run.lease.holder.host,
+            signer: run.lease.holder.signer.as_deref(),
         }
     }
 

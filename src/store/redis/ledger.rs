@@ -30,6 +30,9 @@ const HISTORY: [&str; 10] = [
     "ended_at",
 ];
 
+/// The value that is hashed behind these, in the entries of a plan that was signed.
+const SIGNER: &str = "signer";
+
 /// The ledger as read.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -246,6 +249,9 @@ impl RedisStore {
         for (name, value) in HISTORY.into_iter().zip(values) {
             call = call.arg(name).arg(value);
         }
+        if let Some(signer) = &holder.signer {
+            call = call.arg(SIGNER).arg(signer.as_str());
+        }
         call.run(session, "recording the step").await.map(drop)
     }
 
@@ -266,6 +272,10 @@ impl RedisStore {
                 let value = fields.get(name).map_or("", String::as_str);
                 text.push_str(&format!("{}:{value}", value.len()));
             }
+            let signer = fields.remove(SIGNER);
+            if let Some(value) = &signer {
+                text.push_str(&format!("{}:{value}", value.len()));
+            }
             let mut take = |name: &str| fields.remove(name).unwrap_or_default();
             let (hash, before) = (take("hash"), take("previous"));
             let intact =
@@ -277,6 +287,7 @@ impl RedisStore {
                 outcome: take("outcome"),
                 detail: Some(take("detail")).filter(|detail| !detail.is_empty()),
                 plan: take("plan"),
+                signer,
                 actor: take("actor"),
                 host: take("host"),
                 tool: take("tool"),

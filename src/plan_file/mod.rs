@@ -1,4 +1,6 @@
-//! Reads and writes plan files.
+//! Reads and writes plan files, and the signatures beside them.
+
+pub mod signature;
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -48,42 +50,103 @@ impl PlanFileError {
     }
 }
 
+/// The bytes of a plan file. They are read once: what a signature is checked on is what is decoded and applied.
+#[derive(Debug)]
+pub struct PlanFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl PlanFile {
+    /// Reads the bytes of a plan file, whatever they are.
+    ///
+    /// # Errors
+    /// A file that is not there, is a folder, or cannot be read.
+    pub fn open(path: &Path) -> Result<Self, PlanFileError> {
+        let io = |source| PlanFileError::Io {
+            doing: "read",
+            path: path.to_owned(),
+            source,
+        };
+        let file = std::fs::File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
+            return Err(PlanFileError::Folder(path.to_owned()));
+        }
+        let mut bytes = Vec::new();
+        // A device or a pipe has no length to check first; more than the largest plan is never read.
+        file.take(MAX_PAYLOAD + 1024)
+            .read_to_end(&mut bytes)
+            .map_err(io)?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+        })
+    }
+
+    /// The file that a plan would be saved in.
+    ///
+    /// # Errors
+    /// A plan that is too large.
+    pub fn of(path: &Path, plan: &Plan) -> Result<Self, PlanFileError> {
+        let bytes = plan.encode().map_err(|source| PlanFileError::Content {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The plan in it.
+    ///
+    /// # Errors
+    /// Content that is no plan.
+    pub fn plan(&self) -> Result<Plan, PlanFileError> {
+        Plan::decode(&self.bytes).map_err(|source| PlanFileError::Content {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Writes it, readable by its owner alone. The file appears whole or not at all: a full disk leaves an
+    /// older file as it was. A link is followed; a device or a pipe is written to, not replaced.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn save(&self) -> Result<(), PlanFileError> {
+        save(&self.path, &self.bytes)
+    }
+}
+
 /// Reads a plan file.
 ///
 /// # Errors
-/// A file that is not there, is a folder, cannot be read, or is no plan.
+/// As for [`PlanFile::open`] and [`PlanFile::plan`].
 pub fn read(path: &Path) -> Result<Plan, PlanFileError> {
-    let io = |source| PlanFileError::Io {
-        doing: "read",
-        path: path.to_owned(),
-        source,
-    };
-    let file = std::fs::File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if metadata.is_dir() {
-        return Err(PlanFileError::Folder(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    // A device or a pipe has no length to check first; more than the largest plan is never read.
-    file.take(MAX_PAYLOAD + 1024)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    Plan::decode(&bytes).map_err(|source| PlanFileError::Content {
-        path: path.to_owned(),
-        source,
-    })
+    PlanFile::open(path)?.plan()
 }
 
-/// Writes a plan file, readable by its owner alone. The file appears whole or not at all: a full disk
-/// leaves an older file as it was. A link is followed; a device or a pipe is written to, not replaced.
+/// Writes a plan file.
 ///
 /// # Errors
-/// What the operating system says; a plan that is too large.
+/// As for [`PlanFile::of`] and [`PlanFile::save`].
 pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
-    let bytes = plan.encode().map_err(|source| PlanFileError::Content {
-        path: path.to_owned(),
-        source,
-    })?;
+    PlanFile::of(path, plan)?.save()
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<(), PlanFileError> {
     let io = |source| PlanFileError::Io {
         doing: "write",
         path: path.to_owned(),
@@ -101,9 +164,9 @@ pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
                 .write(true)
                 .open(&target)
                 .map_err(io)?;
-            device.write_all(&bytes).map_err(io)
+            device.write_all(bytes).map_err(io)
         }
-        _ => replace(&target, &bytes).map_err(io),
+        _ => replace(&target, bytes).map_err(io),
     }
 }
 

@@ -1,0 +1,93 @@
+//! Signatures: whose they are, and why one does not count.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::model::signing::{Judgement, KeyName, Refusal, Signer};
+use crate::render::error::remark;
+use crate::render::style::{Style, Tone};
+use crate::render::text::line;
+
+/// Says who signed the plan that is about to be applied.
+///
+/// # Errors
+/// What `out` says.
+pub fn signed_by(out: &mut dyn Write, style: Style, signer: &Signer) -> io::Result<()> {
+    remark(
+        out,
+        style,
+        &format!("Signed by {}.", line(&signer.to_string())),
+    )
+}
+
+/// Says where the signature of a saved plan is, and what it was made with.
+///
+/// # Errors
+/// What `out` says.
+pub fn signed(out: &mut dyn Write, style: Style, file: &Path, key: &KeyName) -> io::Result<()> {
+    let file = line(&file.display().to_string());
+    remark(out, style, &format!("Signed with {key}, into {file}."))
+}
+
+/// Asks for the passphrase of a key and stays on the line.
+///
+/// # Errors
+/// What `out` says.
+pub fn passphrase(out: &mut dyn Write, style: Style, key: &KeyName) -> io::Result<()> {
+    let question = format!("Passphrase of the key {key}:");
+    write!(out, "{} ", style.paint(Tone::Strong, &question))
+}
+
+/// A judgement in words, behind `Signature:`, and its colour.
+pub(in crate::render) fn words(judgement: &Judgement) -> (String, Tone) {
+    match judgement {
+        Ok(signer) => (format!("by {signer}"), Tone::Good),
+        Err(Refusal::Unsigned) => ("none".to_owned(), Tone::Faint),
+        Err(refusal @ (Refusal::UnknownKey { .. } | Refusal::NobodyAllowed { .. })) => {
+            (refusal.to_string(), Tone::Caution)
+        }
+        Err(refusal) => (refusal.to_string(), Tone::Bad),
+    }
+}
+
+/// A judgement for programs.
+#[derive(Debug, Serialize)]
+pub(in crate::render) struct SignatureJson<'a> {
+    /// `good`, `none`, `unknown_key` or `refused`.
+    status: &'static str,
+    /// The principals of an allowed signer.
+    signer: Option<&'a str>,
+    key: Option<KeyJson<'a>>,
+    /// Why it does not count.
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyJson<'a> {
+    kind: &'a str,
+    fingerprint: &'a str,
+}
+
+impl<'a> SignatureJson<'a> {
+    pub(in crate::render) fn new(judgement: &'a Judgement) -> Self {
+        let (status, signer, key) = match judgement {
+            Ok(signer) => ("good", Some(signer.principals.as_str()), Some(&signer.key)),
+            Err(Refusal::Unsigned) => ("none", None, None),
+            Err(Refusal::UnknownKey { key, .. } | Refusal::NobodyAllowed { key }) => {
+                ("unknown_key", None, Some(key))
+            }
+            Err(refusal) => ("refused", None, refusal.key()),
+        };
+        Self {
+            status,
+            signer,
+            key: key.map(|key| KeyJson {
+                kind: &key.kind,
+                fingerprint: &key.fingerprint,
+            }),
+            reason: judgement.as_ref().err().map(ToString::to_string),
+        }
+    }
+}

@@ -30,7 +30,7 @@ pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
             },
             "LEASELOST" => StoreErrorKind::LeaseLost,
             code if NOT_READY.contains(&code) => StoreErrorKind::NotReady { reason },
-            _ if reason.contains("user executing the script can't") => StoreErrorKind::Permission {
+            _ if is_script_without_right(&reason) => StoreErrorKind::Permission {
                 doing: doing.to_owned(),
                 reason,
             },
@@ -48,6 +48,13 @@ pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
             reason,
         },
     }
+}
+
+/// Whether a script met a command that the user may not run, in the words of Redis 7 or of later servers.
+fn is_script_without_right(reason: &str) -> bool {
+    ["user executing the script can't", "ACL failure in script"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 /// The error in words, with the server's own code: the driver's names for codes are not the server's.
@@ -130,5 +137,31 @@ pub(super) fn connecting(error: &RedisError, tls: bool) -> StoreErrorKind {
             StoreErrorKind::Authentication { reason }
         }
         kind => kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_right_that_a_script_lacks_is_one_in_the_words_of_every_version() {
+        for text in [
+            "NOPERM this user has no permissions to run the 'restore' command",
+            "ERR The user executing the script can't run this command or subcommand script: 02fe, on @user_script:22.",
+            "ERR ACL failure in script: User few has no permissions to run the 'restore' command script: 02fe, on @user_script:22.",
+            "ERR Error running script (call to f_02fe): @user_script:22: -NOPERM this user has no permissions",
+        ] {
+            let answer = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+            let error = answer.extract_error().unwrap_err();
+            assert!(
+                matches!(
+                    classify(&error, "writing"),
+                    StoreErrorKind::Permission { .. }
+                ),
+                "{text}"
+            );
+        }
     }
 }

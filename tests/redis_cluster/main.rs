@@ -12,5 +12,6 @@ mod support;
 mod legacy;
 mod migrations;
 mod races;
+mod refusals;
 mod renames;
 mod rights;

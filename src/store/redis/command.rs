@@ -11,6 +11,7 @@ use super::survey::keys_error;
 use crate::model::id::MigrationId;
 use crate::model::redis::declaration::{Declaration, Step};
 use crate::model::redis::op::{Command, Op};
+use crate::model::redis::printable::printable;
 use crate::store::{Run, StoreError, StoreErrorKind};
 
 /// How long it is remembered that a command ran: longer than a request is repeated whose answer was lost.
@@ -50,6 +51,9 @@ impl RedisStore {
         run: &Run<'_>,
         first: bool,
     ) -> Result<u64, StoreError> {
+        if first {
+            self.refuse_split(session, id, declaration).await?;
+        }
         let mut ran = 0;
         for (step, command) in commands(declaration, first) {
             if self.checked(session, command).await? {
@@ -66,6 +70,41 @@ impl RedisStore {
             }
         }
         Ok(ran)
+    }
+
+    /// Refuses commands whose keys lie in different slots of a cluster: no server carries those out.
+    pub(super) async fn refuse_split(
+        &self,
+        session: Session<'_>,
+        id: &MigrationId,
+        declaration: &Declaration,
+    ) -> Result<(), StoreError> {
+        let mut findings = Vec::new();
+        for step in &declaration.steps {
+            let Op::Command(command) = &step.op else {
+                continue;
+            };
+            let undo = command.undo.iter();
+            for words in [&command.run, &command.check].into_iter().chain(undo) {
+                let keys = self.keys_of(session, words).await?;
+                let Some(first) = keys.first() else { continue };
+                if let Some(other) = keys.iter().find(|key| slot(key) != slot(first)) {
+                    findings.push(format!(
+                        "step {} ({}): {} and {} lie in different slots of the cluster (CROSSSLOT); give each a \
+                         command of its own, or names with one hash tag",
+                        step.number,
+                        step.op,
+                        printable(first),
+                        printable(other)
+                    ));
+                    break;
+                }
+            }
+        }
+        match findings.is_empty() {
+            true => Ok(()),
+            false => Err(keys_error(session, id, findings)),
+        }
     }
 
     /// Undoes the same commands, the last one first.

@@ -41,6 +41,7 @@ impl RedisStore {
             _ => declaration,
         };
         self.compile(session, &step.id, &declaration).await?;
+        self.refuse_split(session, &step.id, &declaration).await?;
         if !declaration.scope.is_empty() {
             self.look(session, step, &declaration, &mut survey, &mut outlook)
                 .await?;

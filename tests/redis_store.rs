@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use outpost::model::checksum::Checksum;
 use outpost::model::config::{Config, PlanConfig};
@@ -1419,6 +1420,51 @@ async fn memory_that_runs_out_stops_a_copy_cleanly_and_more_of_it_lets_it_go_on(
     bench.apply("0001_h", HASH_TAGS).await.unwrap();
     assert_eq!(bench.keys().len(), 4000);
     assert!(!bench.verify("0001_h", HASH_TAGS).await.failed());
+}
+
+/// Script calls that a copy of 1,600 keys takes under these limits.
+async fn calls_under(limits: Limits) -> u64 {
+    let mut bench = Bench::new();
+    bench.cmd(&[
+        "EVAL",
+        "for i = 1, 1600 do redis.call('HSET', 'tenant:' .. i, 'id', i) end return 1",
+        "0",
+    ]);
+    bench.store = bench.store.limited(limits);
+    bench.cmd(&["CONFIG", "RESETSTAT"]);
+    bench.apply("0001_h", HASH_TAGS).await.unwrap();
+    assert_eq!(bench.keys().len(), 3200);
+    let stats = bench.text(&["INFO", "commandstats"]);
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with("cmdstat_evalsha:"));
+    let calls = line.and_then(|line| line.split(['=', ',']).nth(1));
+    calls.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn batches_are_as_small_as_the_limits_ask() {
+    let generous = calls_under(Limits {
+        latency_budget: Duration::from_secs(10),
+        ..Limits::default()
+    })
+    .await;
+    assert!(generous < 100, "{generous}");
+    // No batch fits into a budget of nothing: they become as small as they get, eight keys.
+    let strict = calls_under(Limits {
+        latency_budget: Duration::from_nanos(1),
+        ..Limits::default()
+    })
+    .await;
+    assert!(strict > 1600 / 8 - 50 && strict > generous, "{strict}");
+    // A tenth of a second's keys at once: eighty batches of twenty.
+    let slow = calls_under(Limits {
+        latency_budget: Duration::from_secs(10),
+        max_keys_per_second: Some(800),
+        ..Limits::default()
+    })
+    .await;
+    assert!(slow >= 20, "{slow}");
 }
 
 #[tokio::test]

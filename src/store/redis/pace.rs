@@ -2,7 +2,9 @@
 //! keys a second go by.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What the user allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,22 +156,37 @@ mod tests {
         assert_eq!(pace.size(), SMALLEST);
     }
 
-    #[test]
-    fn a_limit_of_keys_a_second_spaces_them_out() {
-        let pace = Pace::new(Limits {
-            max_keys_per_second: Some(1000),
-            ..Limits::default()
-        });
-        assert_eq!(pace.burst(), 100);
-        let waits: Vec<Duration> = (0..3).map(|_| pace.wait(100)).collect();
-        assert_eq!(waits[0], Duration::ZERO);
-        // Each batch waits for the tenth of a second that the one before it stands for.
-        let past = Duration::from_millis(50);
-        assert!(
-            waits[1] > past && waits[1] <= Duration::from_millis(100),
-            "{waits:?}"
-        );
-        assert!(waits[2] > waits[1] + past, "{waits:?}");
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_keys_a_second_holds_over_any_run_and_within_each_second() {
+        for rate in [1, 7, 1000, 100_000] {
+            let pace = Pace::new(Limits {
+                max_keys_per_second: Some(rate),
+                ..Limits::default()
+            });
+            let begun = Instant::now();
+            let (mut done, mut last_second) = (0_usize, Vec::new());
+            while begun.elapsed() < Duration::from_secs(30) {
+                let keys = pace.size().min(pace.burst());
+                tokio::time::sleep(pace.wait(keys)).await;
+                pace.took(keys, Duration::ZERO);
+                done += keys;
+                let now = Instant::now();
+                last_second.push((now, keys));
+                last_second.retain(|(at, _)| now.duration_since(*at) < Duration::from_secs(1));
+                let within: usize = last_second.iter().map(|(_, keys)| keys).sum();
+                // The timer counts whole milliseconds.
+                assert!(
+                    within as f64 <= f64::from(rate) * 1.01 + pace.burst() as f64,
+                    "{rate}: {within} in a second"
+                );
+            }
+            let rate_found = done as f64 / begun.elapsed().as_secs_f64();
+            assert!(
+                rate_found <= f64::from(rate) * 1.05 + 1.0
+                    && rate_found >= f64::from(rate) * 0.9 - 1.0,
+                "{rate}: {rate_found}"
+            );
+        }
     }
 
     #[test]

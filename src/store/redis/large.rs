@@ -10,7 +10,7 @@ use super::deed::{Answer, Deed};
 use super::keys::SourceDigest;
 use super::scripts::{self, Call};
 use super::watch::Watch;
-use crate::model::redis::op::{Copy, Item, KeyType, Recorded, Sort};
+use crate::model::redis::op::{Copy, Item, KeyType, OnConflict, Recorded, Sort};
 use crate::store::{StoreError, StoreErrorKind};
 
 const DOING: &str = "copying a large value";
@@ -43,6 +43,17 @@ impl Deed<'_> {
         };
         if matches!(view.recorded, Some(Recorded::Copied | Recorded::Kept)) {
             return Ok(Answer::Done);
+        }
+        if view.target && copy.on_conflict != OnConflict::Replace {
+            // Nothing has to grow for a target that stays; a part of no elements is never placed.
+            let keep = self.at_target_of_part(item).arg(copy.on_conflict.name());
+            let keep = [keep.arg("0").arg("0")];
+            let replies = self
+                .store
+                .run_calls(self.session, self.run.lease, &keep, DOING)
+                .await?;
+            let reply = replies.into_iter().next().unwrap_or(redis::Value::Nil);
+            return self.reply(reply).map(|(answer, _)| answer);
         }
         for _ in 0..TRIES {
             match settled(self.try_in_parts(copy, item).await)? {
@@ -133,7 +144,7 @@ impl Deed<'_> {
                 let bytes: u64 = source.ask(&size("STRLEN")).await?;
                 if bytes > LARGEST_STRING {
                     return Ok(Err(
-                        "a string of more than 256 MB; copy it by hand, or add it to `ignore`",
+                        "a string of more than 256 MB; make its target by hand, and go on",
                     ));
                 }
                 let mut from = 0;

@@ -96,8 +96,12 @@ impl PatternError {
                 "put a literal between them, or capture both as one".to_owned()
             }
             PatternErrorKind::UnknownCapture { name, known } => {
-                let nearest = crate::model::nearest::nearest(name, known)?;
-                format!("did you mean `<{nearest}>`?")
+                match crate::model::nearest::nearest(name, known) {
+                    Some(nearest) => format!("did you mean `<{nearest}>`?"),
+                    None => {
+                        format!("capture it in the step's pattern as `<{name}>`, or leave it out")
+                    }
+                }
             }
             PatternErrorKind::UnknownVariable { name } => {
                 format!("define `{name}` under [vars] in outpost.toml")

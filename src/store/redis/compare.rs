@@ -8,7 +8,7 @@ use super::read::parsed;
 use super::scripts::{self, Call};
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::later::{self, Fields};
-use crate::model::redis::op::{Item, KeyType, KeyView};
+use crate::model::redis::op::{Item, KeyType, KeyView, Op};
 use crate::store::StoreError;
 
 const DOING: &str = "comparing copies";
@@ -27,6 +27,11 @@ pub(super) enum Compared {
     Incomparable,
 }
 
+/// A type, and the sizes of a source and its target by it; none of a target that is of another type.
+type Size = (KeyType, u64, Option<u64>);
+/// The sizes of some copies, in their order.
+pub(super) type Sizes = Vec<Option<Size>>;
+
 /// Two keys that hold the same, as DUMP gave each: what tells later whether either has changed since.
 pub(super) struct Pair {
     pub(super) source: Vec<u8>,
@@ -34,51 +39,86 @@ pub(super) struct Pair {
 }
 
 impl RedisStore {
+    /// How large sources and targets of copies are, by the type that the step expects; nothing for a step of
+    /// another operation, or of any type.
+    pub(super) async fn sizes(
+        &self,
+        session: Session<'_>,
+        items: &[Item<'_>],
+    ) -> Result<Sizes, StoreError> {
+        let kind = items.first().and_then(|item| match &item.step.op {
+            Op::Copy(copy) => copy.kind,
+            _ => None,
+        });
+        let kinds = vec![kind; items.len()];
+        self.sizes_of(session, items, kinds).await
+    }
+
+    async fn sizes_of(
+        &self,
+        session: Session<'_>,
+        items: &[Item<'_>],
+        kinds: Vec<Option<KeyType>>,
+    ) -> Result<Sizes, StoreError> {
+        let mut pipeline = Pipeline::new();
+        for (item, kind) in items.iter().zip(&kinds) {
+            if let (Some(kind), Some(target)) = (kind, &item.target) {
+                let size = size_command(*kind);
+                pipeline.cmd(size).arg(&item.key).cmd(size).arg(target);
+            }
+        }
+        let mut answers = session.pipeline(DOING, &pipeline).await?.into_iter();
+        let mut sizes = Vec::with_capacity(items.len());
+        for (item, kind) in items.iter().zip(kinds) {
+            let mut next = || {
+                let answer = answers.next()?;
+                // Of another type by now, or gone.
+                parsed(session, answer).ok()
+            };
+            sizes.push(match (kind, &item.target) {
+                (Some(kind), Some(_)) => Some((kind, next().unwrap_or_default(), next())),
+                _ => None,
+            });
+        }
+        Ok(sizes)
+    }
+
     /// Compares targets with their sources, and with what later migrations made of them, with reading
     /// commands alone.
     pub(super) async fn compare(
         &self,
         session: Session<'_>,
         items: &[Item<'_>],
-        views: &[KeyView],
+        (views, sizes): (&[KeyView], Sizes),
         later: &[Declaration],
     ) -> Result<Vec<Compared>, StoreError> {
         let mut compared = vec![Compared::NoTarget; items.len()];
-        let pairs: Vec<(usize, &[u8], &[u8], KeyType)> = items
+        let kinds: Vec<Option<KeyType>> = views
             .iter()
-            .zip(views)
-            .enumerate()
-            .filter(|(_, (_, view))| view.target)
-            .filter_map(|(place, (item, view))| {
-                Some((
-                    place,
-                    item.key.as_slice(),
-                    item.target.as_deref()?,
-                    view.kind?,
-                ))
-            })
+            .map(|view| view.kind.filter(|_| view.target))
             .collect();
-        let mut sizes = Pipeline::new();
-        for (_, source, target, kind) in &pairs {
-            let size = size_command(*kind);
-            sizes.cmd(size).arg(*source).cmd(size).arg(*target);
-        }
-        let mut sizes = session.pipeline(DOING, &sizes).await?.into_iter();
+        let fits = |(kind, size): (&Option<KeyType>, &Option<Size>)| {
+            kind.is_none_or(|kind| size.is_some_and(|(known, ..)| known == kind))
+        };
+        let sizes = match kinds.iter().zip(&sizes).all(fits) {
+            true => sizes,
+            false => self.sizes_of(session, items, kinds.clone()).await?,
+        };
         let mut contents = Pipeline::new();
         let mut read = Vec::new();
-        for (place, source, target, kind) in pairs {
-            let (Some(left), Some(right)) = (sizes.next(), sizes.next()) else {
+        for (place, ((item, kind), size)) in items.iter().zip(&kinds).zip(&sizes).enumerate() {
+            let (Some(_), Some((kind, left, right)), Some(target)) = (kind, size, &item.target)
+            else {
                 continue;
             };
-            let left: u64 = parsed(session, left).unwrap_or_default();
-            let right: Option<u64> = parsed(session, right).ok();
+            let (kind, left, right) = (*kind, *left, *right);
             // A hash may have got fields, or lost some, in a migration that came later.
             let same_size = right == Some(left);
             let outcome = if !same_size && (later.is_empty() || kind != KeyType::Hash) {
                 Compared::Different
             } else if left > LARGEST && kind != KeyType::String {
                 Compared::TooLarge
-            } else if content_command(&mut contents, kind, source, target) {
+            } else if content_command(&mut contents, kind, &item.key, target) {
                 read.push((place, kind, target));
                 continue;
             } else {

@@ -1,6 +1,7 @@
 //! How hard the server is worked: how many keys a batch has, how many batches are under way, and how many
 //! keys a second go by.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ impl Default for Limits {
 pub(super) const UNDER_WAY: usize = 2;
 /// Pages under way on a server that is far off; more would only lie in its buffers.
 const MOST_UNDER_WAY: usize = 16;
+/// Keys that are read in one go, so that nobody has to wait long behind the answers.
+pub(super) const READ_AT_ONCE: usize = 100;
+/// Batches whose cost is remembered.
+const REMEMBERED: usize = 16;
 const SMALLEST: usize = 8;
 const LARGEST: usize = 400;
 
@@ -46,6 +51,8 @@ struct State {
     /// Keys of the next batch.
     size: usize,
     way: Duration,
+    /// What a key cost in each of the last batches, seconds.
+    costs: VecDeque<f64>,
     /// From when on the next key may be dealt with, under a limit of keys a second.
     next: Instant,
 }
@@ -57,6 +64,7 @@ impl Pace {
             state: Mutex::new(State {
                 size: 50,
                 way: Duration::ZERO,
+                costs: VecDeque::with_capacity(REMEMBERED),
                 next: Instant::now(),
             }),
         }
@@ -73,17 +81,25 @@ impl Pace {
     }
 
     /// Learns from how long a batch took. That is what another client would have waited behind all that was
-    /// under way, and the way there and back.
+    /// under way, and the way there and back. A slow answer may have had another reason, such as a client
+    /// that had no processor, so the faster ones of the last batches set the measure.
     pub(super) fn took(&self, keys: usize, took: Duration) {
-        let target = self.limits.latency_budget;
+        let target = self.limits.latency_budget.as_secs_f64();
         let mut state = self.lock();
-        let busy = took.saturating_sub(state.way);
-        if busy > target * 5 / 4 {
-            // At most by half: a single slow answer may have had another reason.
-            let fitting = keys as f64 * target.as_secs_f64() / busy.as_secs_f64();
-            let size = (fitting as usize).max(state.size / 2);
-            state.size = size.clamp(SMALLEST, LARGEST).min(state.size);
-        } else if keys >= state.size && busy < target * 3 / 4 {
+        let busy = took.saturating_sub(state.way).as_secs_f64();
+        if state.costs.len() == REMEMBERED {
+            state.costs.pop_front();
+        }
+        state.costs.push_back(busy / keys.max(1) as f64);
+        let mut costs: Vec<f64> = state.costs.iter().copied().collect();
+        costs.sort_unstable_by(f64::total_cmp);
+        let cost = costs.get(costs.len() / 4).copied().unwrap_or_default();
+        let expected = cost * state.size as f64;
+        if expected > target * 5.0 / 4.0 {
+            // At most by half.
+            let fitting = ((target / cost) as usize).max(state.size / 2);
+            state.size = fitting.clamp(SMALLEST, LARGEST).min(state.size);
+        } else if keys >= state.size && expected < target * 3.0 / 4.0 {
             state.size = (state.size * 5 / 4 + 1).min(LARGEST);
         }
     }
@@ -150,7 +166,10 @@ mod tests {
         pace.way(Duration::from_millis(50));
         pace.took(50, Duration::from_micros(50_500));
         assert!(pace.size() > 50);
-        for _ in 0..10 {
+        let before = pace.size();
+        pace.took(50, Duration::from_millis(500));
+        assert!(pace.size() >= before, "one slow answer says nothing");
+        for _ in 0..15 {
             pace.took(50, Duration::from_millis(100));
         }
         assert_eq!(pace.size(), SMALLEST);

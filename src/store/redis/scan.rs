@@ -16,8 +16,10 @@ use super::link::{Node, Session};
 use super::pace;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Keys that the server looks at for one page: more would hold it up for longer, fewer cost round trips.
-const COUNT: usize = 400;
+/// Keys that the server looks at for one answer: more would hold it up for longer, fewer cost round trips.
+const COUNT: usize = 200;
+/// Keys that are worked on together, if there are so many: each batch costs the server something of its own.
+const WORTH_WORKING: usize = 400;
 /// Walks that a topology may spoil before the keys are given up on.
 const WALKS: u32 = 5;
 
@@ -235,15 +237,32 @@ impl RedisStore {
         }
     }
 
+    /// The next keys, out of as many answers as it takes to be worth a batch; `None` where the node is no
+    /// master any more.
     async fn next_page(
         &self,
         session: Session<'_>,
         walk: &Walk,
         node: &Node,
-        cursor: u64,
+        mut cursor: u64,
     ) -> Result<Option<Page>, StoreError> {
-        let (cursor, beginnings) = self.still_valid(session, walk, node, cursor).await;
-        self.page(session, walk, node, cursor, beginnings).await
+        let mut gathered: Option<Page> = None;
+        loop {
+            let beginnings;
+            (cursor, beginnings) = self.still_valid(session, walk, node, cursor).await;
+            let page = self.page(session, walk, node, cursor, beginnings).await?;
+            let Some(mut page) = page else {
+                return Ok(gathered);
+            };
+            if let Some(before) = gathered {
+                page.keys.splice(0..0, before.keys);
+            }
+            if page.cursor == 0 || page.keys.len() >= WORTH_WORKING {
+                return Ok(Some(page));
+            }
+            cursor = page.cursor;
+            gathered = Some(page);
+        }
     }
 
     /// The page that begins at a cursor; `None` where the node is no master any more.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::RedisStore;
 use super::compare::Compared;
 use super::link::Session;
+use super::pace::{READ_AT_ONCE, UNDER_WAY};
 use super::survey::Survey;
 use crate::model::event::{Event, Events};
 use crate::model::id::MigrationId;
@@ -58,6 +60,24 @@ impl RedisStore {
         Ok(checks.finish(id, declaration, &survey, exceptions))
     }
 
+    /// Some keys of one step with all that is known of them.
+    async fn look_at<'i, 'd>(
+        &self,
+        session: Session<'_>,
+        id: &MigrationId,
+        buckets: Option<u64>,
+        items: &'i [Item<'d>],
+        later: &[Declaration],
+    ) -> Result<(&'i [Item<'d>], Vec<KeyView>, Vec<Compared>), StoreError> {
+        let (views, sizes) = try_join(
+            self.views(session, id, buckets, items),
+            self.sizes(session, items),
+        )
+        .await?;
+        let compared = self.compare(session, items, (&views, sizes), later).await?;
+        Ok((items, views, compared))
+    }
+
     async fn check_keys(
         &self,
         session: Session<'_>,
@@ -74,9 +94,14 @@ impl RedisStore {
         let work = |keys: Vec<Vec<u8>>| -> BoxFuture<'_, Result<(), StoreError>> {
             let sorted = self.sort(session, declaration, &keys, lock().0);
             Box::pin(async move {
-                for items in sorted?.values() {
-                    let views = self.views(session, id, buckets, items).await?;
-                    let compared = self.compare(session, items, &views, later).await?;
+                let sorted = sorted?;
+                let parts = sorted.values().flat_map(|items| items.chunks(READ_AT_ONCE));
+                let parts: Vec<_> = parts
+                    .map(|items| self.look_at(session, id, buckets, items, later))
+                    .collect();
+                // One is judged while the next is read.
+                let mut read = stream::iter(parts).buffered(UNDER_WAY);
+                while let Some((items, views, compared)) = read.try_next().await? {
                     let checks = &mut lock().1;
                     for (item, view) in items.iter().zip(&views) {
                         checks.judge(item, view);

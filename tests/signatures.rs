@@ -96,7 +96,10 @@ fn outpost_and_ssh_keygen_accept_each_others_signatures_by_every_kind_of_key() {
                     "ssh-keygen -Y sign",
                 ],
             );
-            project.migrate("plan -out plan.bin").ok();
+            project
+                .migrate("plan -out plan.bin")
+                .ok()
+                .says("plan.bin.sig is of an older plan: sign the new one, or remove it");
         } else {
             signed.ok().says("Signed with").says("plan.bin.sig");
             let verify = [

@@ -114,7 +114,7 @@ pub fn read(plan: &Path) -> Result<Option<Vec<u8>>, SignatureFileError> {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn write(plan: &Path, signed: &Signed) -> Result<PathBuf, SignatureFileError> {
+pub fn write(plan: &Path, signed: &Signed) -> Result<(), SignatureFileError> {
     let path = beside(plan);
     let io = |source| SignatureFileError::Io {
         doing: "write",
@@ -122,8 +122,7 @@ pub fn write(plan: &Path, signed: &Signed) -> Result<PathBuf, SignatureFileError
         path: path.clone(),
         source,
     };
-    super::replace(&path, signed.text.as_bytes()).map_err(io)?;
-    Ok(path)
+    super::replace(&path, signed.text.as_bytes()).map_err(io)
 }
 
 /// Reads a private key, which only its owner may be able to read, as ssh has it.

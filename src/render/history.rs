@@ -45,9 +45,9 @@ pub fn history(out: &mut dyn Write, style: Style, stores: &[StoreHistory]) -> io
                 "action",
                 "outcome",
                 "by",
+                "signed by",
                 "took",
                 "plan",
-                "signed by",
                 "detail",
             ],
             4,
@@ -83,7 +83,7 @@ fn row(entry: &HistoryEntry) -> Vec<Cell> {
     let took = between_ms(&entry.started_at, &entry.ended_at)
         .map(duration_ms)
         .unwrap_or_default();
-    // The name alone: with its key, which JSON has, it would take the place of the detail.
+    // The name alone: with its key, which JSON has, it would take the place of what follows.
     let signer = entry.signer.as_deref().unwrap_or_default();
     let signer = signer.rsplit_once(" (").map_or(signer, |(name, _)| name);
     vec![
@@ -92,12 +92,12 @@ fn row(entry: &HistoryEntry) -> Vec<Cell> {
         (line(&entry.action), None),
         (outcome, Some(if entry.intact { tone } else { Tone::Bad })),
         (line(&format!("{}@{}", entry.actor, entry.host)), None),
+        (line(signer), None),
         (took, Some(Tone::Faint)),
         (
             line(entry.plan.get(..12).unwrap_or(&entry.plan)),
             Some(Tone::Faint),
         ),
-        (line(signer), None),
         (entry.detail.as_deref().map(line).unwrap_or_default(), None),
     ]
 }

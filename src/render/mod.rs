@@ -36,7 +36,7 @@ pub use list::{ListView, list, list_hint, list_json};
 pub use notes::{created, lock_findings, locked, unlocked};
 pub use plan::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, stale};
 pub use resolve::{ResolveView, resolve, resolve_json};
-pub use signature::{passphrase, signed, signed_by};
+pub use signature::{older_signature, passphrase, signed, signed_by};
 pub use style::{Style, Tone};
 pub use text::{block, line};
 pub use units::{bytes, count, counted, duration_ms};

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::signing::{Judgement, KeyName, Refusal, Signer};
-use crate::render::error::remark;
+use crate::render::error::{remark, warning};
 use crate::render::style::{Style, Tone};
 use crate::render::text::line;
 
@@ -29,6 +29,16 @@ pub fn signed_by(out: &mut dyn Write, style: Style, signer: &Signer) -> io::Resu
 pub fn signed(out: &mut dyn Write, style: Style, file: &Path, key: &KeyName) -> io::Result<()> {
     let file = line(&file.display().to_string());
     remark(out, style, &format!("Signed with {key}, into {file}."))
+}
+
+/// Warns of a signature that lies beside a plan which was saved without one.
+///
+/// # Errors
+/// What `out` says.
+pub fn older_signature(out: &mut dyn Write, style: Style, file: &Path) -> io::Result<()> {
+    let file = file.display();
+    let words = format!("{file} is of an older plan: sign the new one, or remove it");
+    warning(out, style, &words)
 }
 
 /// Asks for the passphrase of a key and stays on the line.

@@ -15,7 +15,7 @@ use outpost::model::state::{
 use outpost::model::status::{Gate, MigrationStatus, Status};
 use outpost::model::verification::{Check, CheckOutcome};
 use outpost::render::{
-    ListView, ResolveView, Style, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
+    ListView, ResolveView, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
     history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings, locked,
     question, resolve, resolve_json, unlocked, verify, verify_json,
 };
@@ -257,8 +257,7 @@ fn history_shows_every_entry_and_where_the_chain_is_broken() {
         ..one("2", "done", None)
     };
     let value = [(StoreKind::Sql, vec![one("1", "done", None), signed])];
-    let wider = Style { width: 140, ..WIDE };
-    golden("history-signed.txt", |out| history(out, wider, &value));
+    golden("history-signed.txt", |out| history(out, WIDE, &value));
 }
 
 #[test]

@@ -83,9 +83,12 @@ pub(super) fn save(
     let file = PlanFile::of(path, plan)?;
     let signed = key.map(|key| key.sign(file.bytes())).transpose()?;
     file.save()?;
+    let beside = files::beside(path);
     if let Some(signed) = signed {
-        let beside = files::write(path, &signed)?;
+        files::write(path, &signed)?;
         output.tell(|out, style| render::signed(out, style, &beside, &signed.key));
+    } else if beside.exists() {
+        output.tell(|out, style| render::older_signature(out, style, &beside));
     }
     Ok(())
 }

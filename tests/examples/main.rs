@@ -2,6 +2,8 @@
 //! binary against real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ci;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;

@@ -232,3 +232,79 @@ fn u13_c06_a_runner_on_a_cluster_that_wakes_without_its_lease_writes_nothing_and
         world.is_done(&what);
     }
 }
+
+/// What an application does to a key of two forms while it is moved from one to the other: it changes the first, and
+/// those of copies in both.
+fn change(world: &Clustered, old: &str, new: &str, both: bool, command: &str, rest: &[&str]) {
+    const IF_THERE: &str = "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+        redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2)) return 1";
+    for key in [old, new] {
+        let node = world.cluster.node_of(key);
+        let mut words = vec!["EVAL", IF_THERE, "1", key, command];
+        words.extend(rest);
+        let done = world.cluster.on(node, &words);
+        if done == redis::Value::Int(1) && !both {
+            return;
+        }
+    }
+}
+
+#[test]
+fn u30_what_an_application_does_between_the_messages_of_a_run_on_a_cluster_stands() {
+    const LATER: &str = "4102444800999";
+    let world = Clustered::new();
+    for (what, words) in &POINTS[..3] {
+        world.seed();
+        let wire = Wire::with(At::First(words), Fault::Stall);
+        let running = world.start_on(&wire);
+        running.wait_for(&wire);
+        // The message is on its way, and what it rests on changes before it arrives, on every node.
+        for n in 0..12 {
+            let (old, new) = (format!("tenant:t{n}"), format!("tenant:{{t{n}}}:tenant"));
+            match n % 3 {
+                0 => change(&world, &old, &new, true, "HSET", &["metadata", "newer"]),
+                1 => change(&world, &old, &new, true, "UNLINK", &[]),
+                _ => change(&world, &old, &new, true, "PEXPIREAT", &[LATER]),
+            }
+        }
+        for n in 0..60 {
+            let (old, new) = (format!("old:{n}"), format!("new:{{{n}}}"));
+            match n % 3 {
+                0 => change(&world, &old, &new, false, "APPEND", &[" newer"]),
+                1 => change(&world, &old, &new, true, "UNLINK", &[]),
+                _ => change(&world, &old, &new, false, "PEXPIREAT", &[LATER]),
+            }
+        }
+        wire.release();
+        running.wait().expect(0);
+        world.unwire();
+        let found = world.found();
+        let forms = (0..12).map(|n| (n, format!("tenant:{{t{n}}}:tenant")));
+        let forms = forms.chain((0..60).map(|n| (n, format!("new:{{{n}}}"))));
+        for (n, key) in forms {
+            let (entry, before) = (found.get(&key), &world.expected[&key]);
+            let name = format!("where {what}: {key}");
+            match n % 3 {
+                0 => {
+                    let entry = entry.unwrap_or_else(|| panic!("{name} is gone"));
+                    assert!(entry.value.contains("newer"), "{name}: {}", entry.value);
+                    assert_eq!(entry.expires, before.expires, "{name}");
+                }
+                1 => assert_eq!(entry, None, "{name} came back"),
+                _ => {
+                    let entry = entry.unwrap_or_else(|| panic!("{name} is gone"));
+                    assert_eq!(entry.value, before.value, "{name}");
+                    assert_eq!(entry.expires, Some(LATER.parse().unwrap()), "{name}");
+                }
+            }
+        }
+        let old: Vec<String> = world
+            .cluster
+            .keyspace()
+            .into_keys()
+            .filter(|key| key.starts_with("old:"))
+            .collect();
+        assert_eq!(old, Vec::<String>::new(), "where {what}");
+        world.project.migrate("verify").ok();
+    }
+}

@@ -2,7 +2,12 @@
 -- a target that is kept, 6 when it expires in Unix ms (0: never).
 -- Answers what came of it, and what tells the written target from a later one.
 local target, bucket = KEYS[FIRST], KEYS[FIRST + 1]
-if redis.call('SISMEMBER', bucket, ARGV[3]) == 1 then return {'done', ''} end
+if redis.call('SISMEMBER', bucket, ARGV[3]) == 1 then
+  -- A repeated request whose first answer was lost: what it wrote has yet to be compared with its source.
+  local held = redis.call('DUMP', target)
+  if held and held == ARGV[5] then return {'written', redis.sha1hex(held)} end
+  return {'done', ''}
+end
 local there = redis.call('EXISTS', target) == 1
 if there and ARGV[4] == 'keep' then
   redis.call('SADD', bucket, ARGV[3], '-' .. ARGV[3])

@@ -101,31 +101,83 @@ fn waits_that_follow_from_others_are_not_drawn_in_a_plan() {
     );
 }
 
-#[test]
-fn a_long_chain_goes_straight_down() {
-    let ids: Vec<MigrationId> = (1..=500).map(|n| id(&format!("sql/{n:04}_x"))).collect();
+/// So many migrations in a chain, all pending but for the last two.
+fn chain(length: usize) -> GraphView {
+    let ids: Vec<MigrationId> = (1..=length).map(|n| id(&format!("sql/{n:04}_x"))).collect();
     let requires: BTreeMap<MigrationId, BTreeSet<MigrationId>> = ids
         .iter()
         .enumerate()
         .map(|(at, name)| {
-            (
-                name.clone(),
-                at.checked_sub(1)
-                    .map(|before| ids[before].clone())
-                    .into_iter()
-                    .collect(),
-            )
+            let before = at.checked_sub(1).map(|before| ids[before].clone());
+            (name.clone(), before.into_iter().collect())
         })
         .collect();
     let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
     let statuses: Vec<MigrationStatus> = ids
         .iter()
-        .map(|i| status(&i.to_string(), Status::Pending))
+        .enumerate()
+        .map(|(at, i)| {
+            let stands = if at + 2 < length {
+                Status::Pending
+            } else {
+                Status::Ahead
+            };
+            status(&i.to_string(), stands)
+        })
         .collect();
-    let text = shown(|out| graph_tree(out, NARROW, &GraphView::of_catalog(&graph, &statuses)));
+    GraphView::of_catalog(&graph, &statuses)
+}
+
+#[test]
+fn a_long_chain_goes_straight_down() {
+    let text = shown(|out| graph_tree(out, NARROW, &chain(500)));
     assert_eq!(text.lines().count(), 500);
     assert!(
-        text.lines().all(|line| line.starts_with("+ sql/")),
+        text.lines()
+            .all(|line| line.contains(" sql/") && !line.starts_with(' ')),
         "{text}"
     );
+}
+
+#[test]
+fn mermaid_gets_no_more_than_it_draws() {
+    let small = shown(|out| graph_mermaid(out, &chain(400)));
+    assert_eq!(small.matches(" --> ").count(), 399);
+    assert!(!small.contains('…'), "{small}");
+    let large = shown(|out| graph_mermaid(out, &chain(1000)));
+    assert!(
+        large.contains("+ sql/0001_x … sql/0998_x<br/>998 pending"),
+        "{large}"
+    );
+    assert!(large.contains("sql/0999_x … sql/1000_x<br/>2 "), "{large}");
+    assert_eq!(large.matches(" --> ").count(), 1);
+    assert!(large.starts_with("%% Mermaid draws 500 edges"), "{large}");
+}
+
+#[test]
+fn every_migration_and_every_line_is_in_the_picture() {
+    let small = shown(|out| graph_svg(out, &view()));
+    let large = shown(|out| graph_svg(out, &chain(500)));
+    for (text, migrations, required) in [(&small, 9, 5), (&large, 500, 499)] {
+        let picture = roxmltree::Document::parse(text).unwrap();
+        let named = |name| {
+            picture
+                .descendants()
+                .filter(move |n| n.tag_name().name() == name)
+        };
+        let root = picture.root_element();
+        let side = |name| root.attribute(name).unwrap().parse::<f64>().unwrap();
+        assert_eq!(named("title").count(), migrations);
+        assert_eq!(
+            named("path").count(),
+            required,
+            "the lines from a migration are one path"
+        );
+        assert!(
+            side("height") < 2.5 * side("width"),
+            "{} x {}",
+            side("width"),
+            side("height")
+        );
+    }
 }

@@ -36,7 +36,7 @@ pub fn graph_dot(out: &mut dyn Write, view: &GraphView) -> io::Result<()> {
             "  {id} [label=\"{label}\", tooltip={tooltip}, shape={shape}, style=\"{style}\", color=\"{border}\", fillcolor=\"{fill}\"];"
         )?;
     }
-    for &(from, to) in &view.edges {
+    for (from, to) in view.edges() {
         let (from, to) = (&view.nodes[from].id, &view.nodes[to].id);
         writeln!(
             out,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::render::graph::GraphView;
 use crate::render::graph::layout::{Sizes, layout};
 use crate::render::graph::view::{Look, anchor};
-use crate::render::text::{cut, html};
+use crate::render::text::{columns, cut, html};
 
 /// Columns of a label; a longer one is cut, and whole in the tooltip.
 const LABEL: usize = 44;
@@ -28,14 +28,20 @@ pub(in crate::render) fn svg(view: &GraphView, links: bool) -> String {
         .iter()
         .map(|n| cut(&format!("{} {}", n.symbol, n.id), LABEL))
         .collect();
-    let longest = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    // By the fonts of the style sheet: a name is written larger than a state.
+    let widest = view
+        .nodes
+        .iter()
+        .zip(&labels)
+        .map(|(n, label)| (columns(label) as f64 * 7.3).max(columns(&n.label) as f64 * 6.1))
+        .fold(0.0, f64::max);
     let sizes = Sizes {
-        node_width: longest as f64 * 7.3 + 28.0,
+        node_width: widest + 30.0,
         node_height: 40.0,
         gap: 18.0,
         layer_gap: 30.0,
     };
-    let drawn = layout(view.nodes.len(), &view.edges, sizes);
+    let drawn = layout(&view.requires, sizes);
     let (width, height) = (drawn.width + 2.0 * MARGIN, drawn.height + 2.0 * MARGIN);
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -46,8 +52,13 @@ pub(in crate::render) fn svg(view: &GraphView, links: bool) -> String {
     );
     out.push_str(&style());
     let _ = writeln!(out, "<g transform=\"translate({MARGIN} {MARGIN})\">");
-    for way in &drawn.edges {
-        let _ = writeln!(out, "<path class=\"g-edge\" d=\"{}\"/>", path(way));
+    for tree in &drawn.trees {
+        let mut lines = path(&tree.trunk);
+        for (_, branch) in &tree.branches {
+            lines.push_str(&path(branch));
+            lines.push_str(&head(branch));
+        }
+        let _ = writeln!(out, "<path class=\"g-edge\" d=\"{lines}\"/>");
     }
     for ((node, label), (x, y)) in view.nodes.iter().zip(&labels).zip(&drawn.nodes) {
         let title = match &node.description {
@@ -79,27 +90,31 @@ pub(in crate::render) fn svg(view: &GraphView, links: bool) -> String {
     out
 }
 
+/// Both grounds, since a page and a picture in it follow the reader's choice.
 fn style() -> String {
     let mut css = String::from(
         "<style>.graph text{font:12px ui-monospace,monospace;text-anchor:middle;fill:#1b1b1b}\
-         .graph .g-state{font-size:10px;opacity:.75}\
-         .g-edge{fill:none;stroke:#8a8a8a;stroke-width:1.3}",
+         .graph .g-state{font-size:10px;opacity:.8}\
+         .g-edge{fill:none;stroke:#8a8a8a;stroke-width:1.3}\
+         .graph :is(rect,polygon){stroke-width:1.5}\
+         .g-off :is(rect,polygon),.g-adopt :is(rect,polygon){stroke-dasharray:5 3}",
     );
+    looks(&mut css, Look::colours);
+    css.push_str("@media (prefers-color-scheme: dark){.graph text{fill:#ececec}");
+    looks(&mut css, Look::dark_colours);
+    css.push_str("}</style>\n");
+    css
+}
+
+fn looks(css: &mut String, colours: impl Fn(Look) -> (&'static str, &'static str)) {
     for look in Look::ALL {
-        let (border, fill) = look.colours();
-        let dash = if matches!(look, Look::Off | Look::Adopt) {
-            ";stroke-dasharray:5 3"
-        } else {
-            ""
-        };
+        let (border, fill) = colours(look);
         let _ = write!(
             css,
-            ".g-{} :is(rect,polygon){{stroke:{border};fill:{fill};stroke-width:1.5{dash}}}",
+            ".g-{} :is(rect,polygon){{stroke:{border};fill:{fill}}}",
             look.class()
         );
     }
-    css.push_str("</style>\n");
-    css
 }
 
 fn shape(look: Look, x: f64, y: f64, sizes: Sizes) -> String {
@@ -131,12 +146,31 @@ fn shape(look: Look, x: f64, y: f64, sizes: Sizes) -> String {
     }
 }
 
+/// The head of an arrow that comes from above.
+fn head(way: &[(f64, f64)]) -> String {
+    way.last().map_or_else(String::new, |(x, y)| {
+        format!(
+            "M{:.1} {:.1}L{x:.1} {y:.1}L{:.1} {:.1}",
+            x - 3.5,
+            y - 6.0,
+            x + 3.5,
+            y - 6.0
+        )
+    })
+}
+
+/// A line that leaves and reaches boxes upright; nothing where it has no length.
 fn path(way: &[(f64, f64)]) -> String {
     let mut out = String::new();
+    if way.len() < 2 {
+        return out;
+    }
     for (at, &(x, y)) in way.iter().enumerate() {
         let _ = match at.checked_sub(1).map(|before| way[before]) {
             None => write!(out, "M{x:.1} {y:.1}"),
-            Some((px, _)) if (px - x).abs() < 0.05 => write!(out, "L{x:.1} {y:.1}"),
+            Some((px, py)) if (px - x).abs() < 0.05 || (py - y).abs() < 0.05 => {
+                write!(out, "L{x:.1} {y:.1}")
+            }
             Some((px, py)) => {
                 let middle = f64::midpoint(py, y);
                 write!(out, "C{px:.1} {middle:.1} {x:.1} {middle:.1} {x:.1} {y:.1}")

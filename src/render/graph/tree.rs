@@ -14,21 +14,24 @@ use crate::render::text::{cut, line};
 /// What `out` says.
 pub fn graph_tree(out: &mut dyn Write, style: Style, view: &GraphView) -> io::Result<()> {
     let parents: Vec<Option<usize>> = (0..view.nodes.len()).map(|at| parent(view, at)).collect();
-    let children = |of: Option<usize>| -> Vec<usize> {
-        (0..view.nodes.len())
-            .filter(|at| parents[*at] == of)
-            .collect()
-    };
+    let mut roots = Vec::new();
+    let mut children = vec![Vec::new(); view.nodes.len()];
+    for (at, parent) in parents.iter().enumerate() {
+        match parent {
+            Some(parent) => children[*parent].push(at),
+            None => roots.push(at),
+        }
+    }
     // What is still to be written, the next one last: the node, what stands before it, and what stands
     // before everything below it.
-    let mut open: Vec<(usize, String, String)> = children(None)
+    let mut open: Vec<(usize, String, String)> = roots
         .into_iter()
         .rev()
         .map(|root| (root, String::new(), String::new()))
         .collect();
     while let Some((at, before, below)) = open.pop() {
         row(out, style, view, at, parents[at], &before)?;
-        let next = children(Some(at));
+        let next = &children[at];
         if let [only] = next[..] {
             open.push((only, below.clone(), below));
             continue;
@@ -53,7 +56,9 @@ pub fn graph_tree(out: &mut dyn Write, style: Style, view: &GraphView) -> io::Re
 /// Among what a node requires: the last of its own store, else the last.
 fn parent(view: &GraphView, at: usize) -> Option<usize> {
     let store = view.nodes[at].id.store();
-    view.requirements(at)
+    view.requires[at]
+        .iter()
+        .copied()
         .max_by_key(|from| (view.nodes[*from].id.store() == store, *from))
 }
 
@@ -67,10 +72,10 @@ fn row(
 ) -> io::Result<()> {
     let node = &view.nodes[at];
     let mark = style.paint(node.look.tone(), &format!("{} {}", node.symbol, node.id));
-    let others: Vec<String> = view
-        .requirements(at)
-        .filter(|from| Some(*from) != parent)
-        .map(|from| view.nodes[from].id.to_string())
+    let others: Vec<String> = view.requires[at]
+        .iter()
+        .filter(|from| Some(**from) != parent)
+        .map(|from| view.nodes[*from].id.to_string())
         .collect();
     let mut text = format!("{before}{mark}  {}", style.paint(Tone::Faint, &node.label));
     if !others.is_empty() {

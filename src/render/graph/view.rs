@@ -7,14 +7,15 @@ use crate::model::id::MigrationId;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::{MigrationStatus, Status};
 use crate::render::style::Tone;
+use crate::render::units::counted_len;
 
 /// A graph that is ready to be drawn.
 #[derive(Debug, Clone)]
 pub struct GraphView {
     /// In an order in which requirements come first.
     pub(super) nodes: Vec<Node>,
-    /// From the required node to the one that needs it, by their places in `nodes`.
-    pub(super) edges: BTreeSet<(usize, usize)>,
+    /// What each node requires, by place in `nodes`, ascending; all are lower than the node's own place.
+    pub(super) requires: Vec<Vec<usize>>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +77,18 @@ impl Look {
             Self::Off => ("#8a8a8a", "#f0f0f0"),
             Self::Caution => ("#b26a00", "#fdeccb"),
             Self::Trouble => ("#c62828", "#fbdcdc"),
+        }
+    }
+
+    /// Border and fill on a dark ground.
+    pub(super) fn dark_colours(self) -> (&'static str, &'static str) {
+        match self {
+            Self::InPlace => ("#7bc47f", "#16301a"),
+            Self::Add => ("#82b8f5", "#14273d"),
+            Self::Adopt => ("#6fd3e3", "#0e2f34"),
+            Self::Off => ("#8f8f8f", "#262626"),
+            Self::Caution => ("#ffc266", "#3a2a0c"),
+            Self::Trouble => ("#ff8a80", "#401a1a"),
         }
     }
 
@@ -156,12 +169,19 @@ impl GraphView {
     /// The steps of a plan, and which waits for which. Waits that follow from others are not drawn.
     pub fn of_plan(plan: &Plan) -> Self {
         let steps = &plan.decision.steps;
+        let after: BTreeMap<&MigrationId, &BTreeSet<MigrationId>> =
+            steps.iter().map(|step| (&step.id, &step.after)).collect();
         let nodes = steps
             .iter()
             .map(|step| Node {
                 id: step.id.clone(),
                 symbol: step.action.symbol(),
-                label: step.action.name().to_owned(),
+                label: match plan.evidence.steps.get(&step.id).map(|e| e.warnings.len()) {
+                    Some(number) if number > 0 => {
+                        format!("{}, {}", step.action.name(), counted_len(number, "warning"))
+                    }
+                    _ => step.action.name().to_owned(),
+                },
                 description: step.description.clone(),
                 look: match step.action {
                     Action::Apply => Look::Add,
@@ -175,10 +195,7 @@ impl GraphView {
             })
             .collect();
         let mut view = Self::new(nodes, |id| {
-            plan.decision
-                .step(id)
-                .map(|s| s.after.clone())
-                .unwrap_or_default()
+            after.get(id).copied().cloned().unwrap_or_default()
         });
         view.reduce();
         view
@@ -190,47 +207,59 @@ impl GraphView {
             .enumerate()
             .map(|(at, n)| (&n.id, at))
             .collect();
-        let mut edges = BTreeSet::new();
-        for (to, node) in nodes.iter().enumerate() {
-            for needed in requires(&node.id) {
-                // The drawing goes down the order: a wait against it is not drawn, and is named at its step.
-                if let Some(&from) = place.get(&needed).filter(|from| **from < to) {
-                    edges.insert((from, to));
-                }
-            }
-        }
-        Self { nodes, edges }
+        let requires = nodes
+            .iter()
+            .enumerate()
+            .map(|(to, node)| {
+                let mut from: Vec<usize> = requires(&node.id)
+                    .iter()
+                    .filter_map(|needed| place.get(needed).copied())
+                    // The drawing goes down the order: a wait against it is not drawn, and is named at
+                    // its step.
+                    .filter(|from| *from < to)
+                    .collect();
+                from.sort_unstable();
+                from
+            })
+            .collect();
+        Self { nodes, requires }
     }
 
     /// Drops every edge that a longer way stands for.
-    fn reduce(&mut self) {
+    pub(super) fn reduce(&mut self) {
         let words = self.nodes.len().div_ceil(64);
-        let mut above = vec![vec![0u64; words]; self.nodes.len()];
+        let mut above: Vec<Vec<u64>> = Vec::with_capacity(self.nodes.len());
         let has = |set: &[u64], at: usize| set[at / 64] & (1 << (at % 64)) != 0;
-        let mut kept = BTreeSet::new();
-        for to in 0..self.nodes.len() {
+        for requires in &mut self.requires {
             let mut reached = vec![0u64; words];
             // Nearest first: what a later requirement waits for is reached before it is asked about.
-            let from: Vec<usize> = self.requirements(to).collect();
-            for &from in from.iter().rev() {
-                if !has(&reached, from) {
-                    kept.insert((from, to));
+            let mut kept: Vec<usize> = Vec::new();
+            for &from in requires.iter().rev() {
+                if has(&reached, from) {
+                    continue;
                 }
+                kept.push(from);
                 reached[from / 64] |= 1 << (from % 64);
                 for (word, more) in reached.iter_mut().zip(&above[from]) {
                     *word |= more;
                 }
             }
-            above[to] = reached;
+            kept.reverse();
+            *requires = kept;
+            above.push(reached);
         }
-        self.edges = kept;
     }
 
-    /// What a node requires, by place.
-    pub(super) fn requirements(&self, to: usize) -> impl Iterator<Item = usize> {
-        self.edges
+    /// The migrations that the one at this place waits for, by place.
+    pub(in crate::render) fn waits(&self, at: usize) -> impl Iterator<Item = &MigrationId> {
+        self.requires[at].iter().map(|from| &self.nodes[*from].id)
+    }
+
+    /// Every edge, from the required node to the one that needs it, by place.
+    pub(super) fn edges(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.requires
             .iter()
-            .filter(move |(_, node)| *node == to)
-            .map(|(from, _)| *from)
+            .enumerate()
+            .flat_map(|(to, requires)| requires.iter().map(move |from| (*from, to)))
     }
 }

@@ -9,6 +9,7 @@ mod apply;
 mod error;
 mod gate;
 mod graph;
+mod highlight;
 mod history;
 mod json;
 mod lease;

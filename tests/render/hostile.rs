@@ -17,25 +17,47 @@ use crate::values::{id, plan_of, postgres_identity, sql, state, statement, statu
 
 const NASTY: &str = "<script>alert(1)</script> ``` | \"x\" 'y' \u{202e}evil\x1b[2J\x07\n\n# head\r@all #1 [a](http://b) </details> -->";
 
-fn nasty_plan() -> Plan {
+/// What tries to break out of a block.
+const BLOCK: &str =
+    "';\n````\n</pre></svg><img src=x onerror=alert(1)>\n```\n~~~\n\"] -->\n日本語 é";
+
+/// The same, with nothing in it that means anything to any format.
+pub fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_alphanumeric() || c == '\n' || c == ' ' {
+                c
+            } else {
+                'x'
+            }
+        })
+        .collect()
+}
+
+pub fn nasty_plan() -> Plan {
+    plan_saying(NASTY, BLOCK)
+}
+
+/// The plan that says harmless things where the other one says nasty ones.
+pub fn harmless_plan() -> Plan {
+    plan_saying(&harmless(NASTY), &harmless(BLOCK))
+}
+
+fn plan_saying(text: &str, block: &str) -> Plan {
     let mut apply = step(
         "sql/0001_a",
         Action::Apply,
         StepContent::Sql(sql(
-            &format!("sql/{NASTY}.up.sql"),
+            &format!("sql/{text}.up.sql"),
             true,
-            vec![statement(
-                1,
-                NASTY,
-                &format!("SELECT '{NASTY}';\n````\n</pre></svg><img src=x>\n日本語 é"),
-            )],
+            vec![statement(1, text, &format!("SELECT {text}{block}"))],
         )),
     );
-    apply.description = Some(NASTY.to_owned());
+    apply.description = Some(text.to_owned());
     let mut skip = step(
         "sql/0002_b",
         Action::Skip {
-            reason: NASTY.to_owned(),
+            reason: text.to_owned(),
         },
         StepContent::Record,
     );
@@ -43,15 +65,15 @@ fn nasty_plan() -> Plan {
     let evidence = BTreeMap::from([(
         id("sql/0001_a"),
         StepEvidence {
-            warnings: vec![warning(WarningKind::Other, NASTY, Some(1))],
+            warnings: vec![warning(WarningKind::Other, text, Some(1))],
             ..StepEvidence::default()
         },
     )]);
     let mut value = plan_of(Purpose::Migrate, vec![apply, skip], evidence);
-    value.decision.version = NASTY.to_owned();
+    value.decision.version = text.to_owned();
     if let Some(store) = value.decision.recorded.get_mut(&StoreKind::Sql) {
         store.legacy.golang_migrate = Some(GolangMigrate {
-            table: NASTY.to_owned(),
+            table: text.to_owned(),
             row: None,
         });
     }
@@ -109,6 +131,7 @@ fn nothing_gets_out_of_the_page() {
     };
     let page = shown(|out| plan_html(out, &view));
     assert_tame(&page);
+    // tests/render/page.rs reads it as a browser does.
     for tag in ["<script", "<img", "</pre></svg>"] {
         assert!(!page.contains(tag), "{tag} in {page}");
     }
@@ -122,20 +145,46 @@ fn nothing_gets_out_of_the_page() {
     golden("hostile-plan.html", |out| plan_html(out, &view));
 }
 
+/// What a reader of Markdown makes of it, without its texts: GitHub's dialect, as far as the parser has it.
+fn shape_of_markdown(text: &str) -> Vec<String> {
+    use pulldown_cmark::{Event, Options, Parser};
+    let mut shape: Vec<String> = Vec::new();
+    for event in Parser::new_ext(text, Options::all()) {
+        let part = match event {
+            Event::Text(_) => "text".to_owned(),
+            Event::Start(tag) => format!("{tag:?}"),
+            Event::End(tag) => format!("end of {tag:?}"),
+            other => format!("{other:?}"),
+        };
+        // A text may come in several pieces.
+        if part != "text" || shape.last().is_none_or(|last| last != "text") {
+            shape.push(part);
+        }
+    }
+    shape
+}
+
 #[test]
 fn nothing_gets_out_of_the_comment() {
-    let value = nasty_plan();
-    let view = PlanView {
-        plan: &value,
-        file: Some("plan.bin"),
-        signature: None,
-    };
-    let comment = shown(|out| plan_markdown(out, &view));
-    assert_tame(&comment);
-    // The fence around the SQL is longer than the longest run of backticks in it, so it ends only there.
+    let [nasty, harmless] = [nasty_plan(), harmless_plan()].map(|mut plan| {
+        // Both say the same digest, which is text of ours.
+        plan.digest = nasty_plan().digest;
+        let view = PlanView {
+            plan: &plan,
+            file: Some("plan.bin"),
+            signature: None,
+        };
+        shown(|out| plan_markdown(out, &view))
+    });
+    assert_tame(&nasty);
+    assert_eq!(shape_of_markdown(&nasty), shape_of_markdown(&harmless));
+    for row in nasty.lines().filter(|l| l.starts_with("| `")) {
+        assert_eq!(row.matches('|').count(), 6, "{row}");
+    }
+    // What no parser of Markdown knows: GitHub finds mentions, issues and addresses in the text itself.
     let mut fence: Option<String> = None;
     let mut outside = String::new();
-    for line in comment.lines() {
+    for line in nasty.lines() {
         match &fence {
             None if line.starts_with("```") => {
                 fence = Some(line.chars().take_while(|c| *c == '`').collect());
@@ -145,30 +194,81 @@ fn nothing_gets_out_of_the_comment() {
             Some(_) => {}
         }
     }
-    assert_eq!(fence, None, "{comment}");
-    for mark in ["<script", "@all", "[a]", "](http", "```", "-->", "# head\n"] {
+    assert_eq!(fence, None, "{nasty}");
+    for mark in ["<script", "@all", "](http", "://", " #1"] {
         assert!(!outside.contains(mark), "{mark} in {outside}");
     }
-    assert_eq!(outside.matches("<details").count(), 2);
-    assert_eq!(outside.matches("</details>").count(), 2);
-    for row in outside.lines().filter(|l| l.starts_with("| `")) {
-        assert_eq!(row.matches('|').count(), 6, "{row}");
-    }
+    let value = nasty_plan();
+    let view = PlanView {
+        plan: &value,
+        file: Some("plan.bin"),
+        signature: None,
+    };
     golden("hostile-plan.md", |out| plan_markdown(out, &view));
+}
+
+/// DOT or Mermaid without what is quoted; in DOT a backslash takes the next character along.
+fn outside_of_quotes(text: &str) -> String {
+    let mut out = String::new();
+    let mut quoted = false;
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if quoted => {
+                characters.next();
+            }
+            '"' => {
+                quoted = !quoted;
+                out.push(c);
+            }
+            _ if quoted => {}
+            c => out.push(c),
+        }
+    }
+    assert!(!quoted, "{text}");
+    out
+}
+
+/// The elements of a picture with the names of their attributes, in order.
+fn shape_of_svg(text: &str) -> Vec<String> {
+    let document = roxmltree::Document::parse(text).unwrap();
+    document
+        .descendants()
+        .filter(|node| node.is_element() || node.is_comment() || node.is_pi())
+        .map(|node| {
+            let attributes: Vec<&str> = node.attributes().map(|a| a.name()).collect();
+            format!(
+                "{:?} {:?} {attributes:?}",
+                node.node_type(),
+                node.tag_name()
+            )
+        })
+        .collect()
 }
 
 #[test]
 fn nothing_gets_out_of_a_graph() {
-    let mut nasty = status("sql/0001_a", Status::Pending);
-    nasty.description = Some(NASTY.to_owned());
-    let requires = BTreeMap::from([(id("sql/0001_a"), Default::default())]);
-    let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
-    let view = GraphView::of_catalog(&graph, &[nasty]);
-    golden("hostile-graph.dot", |out| graph_dot(out, &view));
-    golden("hostile-graph.mmd", |out| graph_mermaid(out, &view));
-    golden("hostile-graph.svg", |out| graph_svg(out, &view));
-    golden("hostile-graph.txt", |out| graph_tree(out, WIDE, &view));
-    assert!(!shown(|out| graph_svg(out, &view)).contains("<script"));
+    let [nasty, tame] = [NASTY.to_owned(), harmless(NASTY)].map(|text| {
+        let mut migration = status("sql/0001_a", Status::Pending);
+        migration.description = Some(text);
+        let requires = BTreeMap::from([(id("sql/0001_a"), Default::default())]);
+        let graph = Graph::from_requirements(&requires, |_, _| String::new()).unwrap();
+        GraphView::of_catalog(&graph, &[migration])
+    });
+    let [of_nasty, of_tame] = [&nasty, &tame].map(|view| {
+        let outside = |text: String| outside_of_quotes(&text);
+        (
+            outside(shown(|out| graph_dot(out, view))),
+            outside(shown(|out| graph_mermaid(out, view))),
+            shape_of_svg(&shown(|out| graph_svg(out, view))),
+            shown(|out| graph_tree(out, WIDE, view)).lines().count(),
+        )
+    });
+    assert_eq!(of_nasty, of_tame);
+    golden("hostile-graph.dot", |out| graph_dot(out, &nasty));
+    golden("hostile-graph.mmd", |out| graph_mermaid(out, &nasty));
+    golden("hostile-graph.svg", |out| graph_svg(out, &nasty));
+    golden("hostile-graph.txt", |out| graph_tree(out, WIDE, &nasty));
 }
 
 #[test]

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apply;
+mod browser;
 mod golden;
 mod graph;
 mod hostile;
+mod page;
 mod plan;
 mod screens;
 mod values;

@@ -6,7 +6,9 @@ use outpost::model::plan::{
     StepEvidence, WarningKind,
 };
 use outpost::model::signing::{Judgement, KeyName, Refusal, Signer};
-use outpost::render::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, stale};
+use outpost::render::{
+    Detail, GraphView, PlanView, plan, plan_html, plan_json, plan_markdown, stale,
+};
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
 use crate::values::{every_action, id, plan_of, sql, statement, step, warning};
@@ -297,4 +299,62 @@ fn every_form_says_who_signed_and_why_a_signature_does_not_count() {
         lines.push('\n');
     }
     golden("signatures.txt", |out| out.write_all(lines.as_bytes()));
+}
+
+/// A form of a plan, and what writes it.
+type Form<'a> = (&'a str, &'a dyn Fn(&Plan) -> String);
+
+/// So many steps, each of which waits for half of those before it, with a table, a warning and SQL.
+fn long_plan(steps: usize) -> Plan {
+    let name = |at: usize| format!("sql/{at:04}_step");
+    let mut evidence = BTreeMap::new();
+    let steps = (1..=steps)
+        .map(|at| {
+            let text = "UPDATE attempts SET tenant_id = 'x' WHERE tenant_id IS NULL AND id > 5";
+            let content = sql(
+                &format!("{}.up.sql", name(at)),
+                true,
+                vec![statement(1, "update", text)],
+            );
+            let mut step = step(&name(at), Action::Apply, StepContent::Sql(content));
+            step.after = (1..at).step_by(2).map(|before| id(&name(before))).collect();
+            let found = StepEvidence {
+                warnings: vec![warning(
+                    WarningKind::NoVerification,
+                    "nothing proves it",
+                    None,
+                )],
+                ..StepEvidence::default()
+            };
+            evidence.insert(id(&name(at)), found);
+            step
+        })
+        .collect();
+    plan_of(Purpose::Migrate, steps, evidence)
+}
+
+#[test]
+fn no_form_of_a_plan_grows_faster_than_the_plan() {
+    let forms: [Form<'_>; 4] = [
+        ("text", &|plan_shown| {
+            shown(|out| plan(out, WIDE, &saved(plan_shown), Detail::Full))
+        }),
+        ("html", &|plan_shown| {
+            shown(|out| plan_html(out, &saved(plan_shown)))
+        }),
+        ("markdown", &|plan_shown| {
+            shown(|out| plan_markdown(out, &saved(plan_shown)))
+        }),
+        ("picture", &|plan_shown| {
+            shown(|out| outpost::render::graph_svg(out, &GraphView::of_plan(plan_shown)))
+        }),
+    ];
+    let (half, whole) = (long_plan(250), long_plan(500));
+    for (form, write) in forms {
+        let (half, whole) = (write(&half).len(), write(&whole).len());
+        assert!(
+            whole < half * 5 / 2,
+            "{form}: {half} bytes, {whole} bytes for twice as many steps"
+        );
+    }
 }

@@ -1,16 +1,20 @@
 //! What every form of a plan says, in words, before it is laid out.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use crate::model::id::StoreKind;
-use crate::model::plan::{Action, Plan, Purpose, Resolution, Step, StepContent, StepEvidence};
+use crate::model::id::{MigrationId, StoreKind};
+use crate::model::plan::{
+    Action, Plan, Purpose, Resolution, Step, StepContent, StepEvidence, TableSize,
+};
 use crate::model::signing::Judgement;
+use crate::model::sql::LockMode;
 use crate::model::state::StoreIdentity;
-use crate::render::plan::step::StepView;
+use crate::render::plan::step::{ReviewNote, StepView, gravity, warning_label};
 use crate::render::signature;
 use crate::render::style::Tone;
 use crate::render::text::shell;
-use crate::render::units::{count, counted};
+use crate::render::units::{bytes, count, counted, counted_len};
 
 /// A plan to be shown, and the file that it is in.
 #[derive(Debug, Clone, Copy)]
@@ -114,26 +118,44 @@ impl<'a> PlanView<'a> {
         sum
     }
 
-    /// The one line that sums the plan up.
-    pub(super) fn summary_line(&self) -> String {
+    /// How many steps do what, in words that follow the number, and the warnings; what there is none of
+    /// is left out, unless it is what plans of this sort are for.
+    pub(super) fn counts(&self) -> Vec<(usize, &'static str, Tone)> {
         let sum = self.summary();
         let migrates = self.plan.decision.purpose == Purpose::Migrate;
-        let parts: Vec<String> = [
-            (sum.apply, "to apply", migrates),
-            (sum.revert, "to revert", migrates),
-            (sum.cleanup, "to clean up", false),
-            (sum.adopt, "to adopt", false),
-            (sum.skip, "to skip", false),
-            (sum.accept_edit, "to accept as edited", false),
-            (sum.resolve, "to record as decided", false),
+        let warnings = if sum.warnings == 1 {
+            "warning"
+        } else {
+            "warnings"
+        };
+        [
+            (sum.apply, "to apply", Tone::Good, migrates),
+            (sum.revert, "to revert", Tone::Bad, migrates),
+            (sum.cleanup, "to clean up", Tone::Caution, false),
+            (sum.adopt, "to adopt", Tone::Note, false),
+            (sum.skip, "to skip", Tone::Faint, false),
+            (sum.accept_edit, "to accept as edited", Tone::Caution, false),
+            (sum.resolve, "to record as decided", Tone::Caution, false),
+            (sum.warnings, warnings, Tone::Caution, false),
         ]
         .into_iter()
-        .filter(|(number, _, always)| *always || *number > 0)
-        .map(|(number, words, _)| format!("{} {words}", count(number as u64)))
-        .collect();
-        let warnings = match sum.warnings {
+        .filter(|(number, .., always)| *always || *number > 0)
+        .map(|(number, words, tone, _)| (number, words, tone))
+        .collect()
+    }
+
+    /// The one line that sums the plan up.
+    pub(super) fn summary_line(&self) -> String {
+        let mut parts: Vec<String> = self
+            .counts()
+            .into_iter()
+            .map(|(number, words, _)| format!("{} {words}", count(number as u64)))
+            .collect();
+        let warnings = match self.summary().warnings {
             0 => String::new(),
-            number => format!(" {}.", counted(number as u64, "warning")),
+            _ => parts
+                .pop()
+                .map_or_else(String::new, |warnings| format!(" {warnings}.")),
         };
         format!("Plan: {}.{warnings}", parts.join(", "))
     }
@@ -141,6 +163,109 @@ impl<'a> PlanView<'a> {
     /// Who signed it, or why that does not count, and the colour for it.
     pub(super) fn signature(&self) -> Option<(String, Tone)> {
         self.signature.map(signature::words)
+    }
+
+    /// How much data the steps meet, each table counted once; `None` where nothing was counted.
+    pub(super) fn data(&self) -> Option<String> {
+        let mut tables = BTreeMap::new();
+        let mut keys: Option<(u64, u64)> = None;
+        for view in self.steps() {
+            tables.extend(view.evidence.tables.iter().map(|t| (t.table.as_str(), t)));
+            if let Some(found) = &view.evidence.keys {
+                let (to_do, in_scope) = keys.unwrap_or_default();
+                keys = Some((
+                    to_do.saturating_add(found.to_do),
+                    in_scope.saturating_add(found.in_scope),
+                ));
+            }
+        }
+        let sum = |number: &dyn Fn(&TableSize) -> u64| {
+            tables
+                .values()
+                .fold(0u64, |sum, table| sum.saturating_add(number(table)))
+        };
+        let mut parts = Vec::new();
+        if !tables.is_empty() {
+            let known = tables.values().all(|table| table.rows.is_some());
+            parts.push(format!(
+                "{} with {} {}, {}",
+                counted_len(tables.len(), "table"),
+                if known { "about" } else { "at least" },
+                counted(sum(&|t| t.rows.unwrap_or(0)), "row"),
+                bytes(sum(&|t| t.bytes))
+            ));
+        }
+        if let Some((to_do, in_scope)) = keys {
+            parts.push(format!(
+                "{} to change, of {} in scope",
+                counted(to_do, "key"),
+                count(in_scope)
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Which tables keep whom waiting, by the strongest lock that is taken on each; `None` where nobody
+    /// waits, or nothing is known.
+    pub(super) fn waits(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let mut locks: BTreeMap<&str, LockMode> = BTreeMap::new();
+        for view in self.steps() {
+            let impacts = view.evidence.statements.iter().flat_map(|s| &s.tables);
+            for impact in impacts.filter(|impact| !impact.created_here) {
+                let lock = locks.entry(&impact.table).or_insert(impact.lock);
+                *lock = (*lock).max(impact.lock);
+            }
+        }
+        let some = |what: &str, which: &dyn Fn(LockMode) -> bool| {
+            let tables: Vec<&str> = locks
+                .iter()
+                .filter(|(_, lock)| which(**lock))
+                .map(|(table, _)| *table)
+                .collect();
+            let more = match tables.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {} more", count(more as u64)),
+            };
+            let named = tables[..tables.len().min(NAMED)].join(", ");
+            (!tables.is_empty()).then(|| format!("{what} of {named}{more} wait"))
+        };
+        let parts: Vec<String> = [
+            some("reads and writes", &LockMode::blocks_reads),
+            some("writes", &|lock| {
+                lock.blocks_writes() && !lock.blocks_reads()
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Every warning with its step, by sort: the gravest sort first, and the plan's order within one.
+    pub(super) fn warnings_by_kind(
+        &self,
+    ) -> Vec<(&'static str, Vec<(&'a MigrationId, ReviewNote)>)> {
+        let mut groups: BTreeMap<usize, (&'static str, Vec<_>)> = BTreeMap::new();
+        for view in self.steps() {
+            for note in view.warnings() {
+                let (_, notes) = groups
+                    .entry(gravity(note.kind))
+                    .or_insert((warning_label(note.kind), Vec::new()));
+                notes.push((&view.step.id, note));
+            }
+        }
+        groups.into_values().collect()
+    }
+
+    /// The commands that carry the plan out, of which `apply` refuses every other plan than this one.
+    pub(super) fn pinned_commands(&self) -> Vec<String> {
+        let mut commands = self.commands();
+        let applies = self.plan.decision.purpose != Purpose::Resolve || self.file.is_some();
+        if let Some(apply) = commands.last_mut().filter(|_| applies) {
+            apply.push_str(&format!(" --expect {}", self.plan.digest));
+        }
+        commands
     }
 
     /// The commands that carry the plan out.

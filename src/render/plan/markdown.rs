@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use crate::render::graph::{GraphView, graph_mermaid};
 use crate::render::plan::PlanView;
 use crate::render::plan::step::StepView;
 use crate::render::text::{block, cut, markdown};
@@ -20,8 +21,12 @@ const WARNINGS: usize = 20;
 /// Columns for the names of migrations whose store is not configured, and for who signed.
 const LEFT_OUT: usize = 1000;
 
-/// Writes a plan as Markdown: a table of the steps, the warnings, each step's content folded away, the
-/// digest and the commands. What does not fit into a comment is left out, and named.
+/// Steps of which a diagram can still be read in a comment.
+const DRAWN: usize = 40;
+
+/// Writes a plan as Markdown: the warnings, a table of the steps, each step's content folded away, the
+/// digest and the commands. What does not fit into a comment is left out, and named; what has the gravest
+/// warnings is left out last.
 ///
 /// # Errors
 /// What `out` says.
@@ -37,20 +42,9 @@ pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()>
     let limit = LONGEST - RESERVE - end.len().min(RESERVE);
     warnings(view, &mut text, limit / 4);
     table(view, &mut text, limit / 2);
-    let mut left_out = Vec::new();
-    for step in view.steps() {
-        let whole = details(&step, true);
-        let fits = |part: &str| text.len() + part.len() <= limit;
-        if fits(&whole) {
-            text.push_str(&whole);
-            continue;
-        }
-        left_out.push(step.step.id.to_string());
-        let without = details(&step, false);
-        if fits(&without) {
-            text.push_str(&without);
-        }
-    }
+    diagram(view, &mut text, limit / 2)?;
+    let (steps, left_out) = chosen(view, limit.saturating_sub(text.len()));
+    text.extend(steps);
     if !left_out.is_empty() {
         text.push_str(&note(view, &left_out));
     }
@@ -58,10 +52,49 @@ pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()>
     out.write_all(text.as_bytes())
 }
 
+/// What is said of each step in `room` bytes, in the plan's order, and whose content is left out. The room
+/// goes to the gravest warnings first.
+fn chosen(view: &PlanView<'_>, room: usize) -> (Vec<String>, Vec<String>) {
+    let steps: Vec<StepView<'_>> = view.steps().collect();
+    let mut by_gravity: Vec<(usize, usize)> = steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| (step.gravest(), at))
+        .collect();
+    by_gravity.sort_unstable();
+    let mut room = room;
+    let mut said = vec![String::new(); steps.len()];
+    let mut left_out = vec![false; steps.len()];
+    for (_, at) in by_gravity {
+        let mut text = details(&steps[at], true);
+        if text.len() > room {
+            left_out[at] = true;
+            text = details(&steps[at], false);
+        }
+        if text.len() <= room {
+            room -= text.len();
+            said[at] = text;
+        }
+    }
+    let names = steps
+        .iter()
+        .zip(left_out)
+        .filter(|(_, left_out)| *left_out)
+        .map(|(step, _)| step.step.id.to_string())
+        .collect();
+    (said, names)
+}
+
 fn head(view: &PlanView<'_>) -> String {
     let mut text = format!("### {}\n\n", markdown(&view.title()));
     for (kind, database) in view.databases() {
         let _ = writeln!(text, "- {kind}: {}", markdown(&database));
+    }
+    if let Some(data) = view.data() {
+        let _ = writeln!(text, "- data: {}", markdown(&data));
+    }
+    if let Some(waits) = view.waits() {
+        let _ = writeln!(text, "- locks: {}", markdown(&waits));
     }
     if let Some(words) = view.left_out() {
         let _ = writeln!(text, "- {}", cut(&markdown(&words), LEFT_OUT));
@@ -70,16 +103,13 @@ fn head(view: &PlanView<'_>) -> String {
     text
 }
 
+/// The first warnings, the gravest first.
 fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
-    let all: Vec<String> = view
-        .steps()
-        .flat_map(|step| {
-            let id = step.step.id.to_string();
-            step.warnings()
-                .into_iter()
-                .map(|note| format!("- `{id}`: {}\n", markdown(&note.words)))
-                .collect::<Vec<_>>()
-        })
+    let groups = view.warnings_by_kind();
+    let all: Vec<String> = groups
+        .iter()
+        .flat_map(|(_, notes)| notes)
+        .map(|(id, note)| format!("- `{id}`: {}\n", markdown(&note.words)))
         .collect();
     if all.is_empty() {
         return;
@@ -97,6 +127,23 @@ fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
         let _ = writeln!(text, "- and {} more, at their steps", all.len() - shown);
     }
     text.push('\n');
+}
+
+/// The order of the steps as a diagram, which GitHub and GitLab draw; of too many steps, none.
+fn diagram(view: &PlanView<'_>, text: &mut String, limit: usize) -> io::Result<()> {
+    if !(2..=DRAWN).contains(&view.plan.decision.steps.len()) {
+        return Ok(());
+    }
+    let mut mermaid = Vec::new();
+    graph_mermaid(&mut mermaid, &GraphView::of_plan(view.plan))?;
+    let folded = format!(
+        "<details><summary>Order</summary>\n\n{}</details>\n\n",
+        fenced("mermaid", &String::from_utf8_lossy(&mermaid))
+    );
+    if text.len() + folded.len() <= limit {
+        text.push_str(&folded);
+    }
+    Ok(())
 }
 
 fn table(view: &PlanView<'_>, text: &mut String, limit: usize) {
@@ -235,7 +282,6 @@ fn tail(view: &PlanView<'_>) -> String {
     if let Some((words, _)) = view.signature() {
         let _ = writeln!(text, "Signature: {}\n", cut(&markdown(&words), LEFT_OUT));
     }
-    let commands: Vec<String> = view.commands();
-    text.push_str(&fenced("sh", &commands.join("\n")));
+    text.push_str(&fenced("sh", &view.pinned_commands().join("\n")));
     text
 }

@@ -19,7 +19,11 @@ pub(super) struct StepView<'a> {
 /// Something to look at before a plan is applied.
 #[derive(Debug, Clone)]
 pub(super) struct ReviewNote {
+    /// All of it, with its sort in front.
     pub(super) words: String,
+    pub(super) kind: WarningKind,
+    /// Without its sort.
+    pub(super) message: String,
     /// Whether data is lost.
     pub(super) is_loss: bool,
 }
@@ -68,21 +72,22 @@ impl<'a> StepView<'a> {
             _ => None,
         };
         let found = self.evidence.warnings.iter();
-        loss.map(|loss| ReviewNote {
-            words: format!("data loss: {loss}"),
-            is_loss: true,
-        })
-        .into_iter()
-        .chain(
-            // What the decision says of a loss needs no saying again.
-            found
-                .filter(|w| loss.is_none() || w.kind != WarningKind::DataLoss)
-                .map(|w| ReviewNote {
-                    words: warning_words(w),
-                    is_loss: w.kind == WarningKind::DataLoss,
-                }),
-        )
-        .collect()
+        loss.map(|loss| ReviewNote::new(WarningKind::DataLoss, loss.clone()))
+            .into_iter()
+            .chain(
+                // What the decision says of a loss needs no saying again.
+                found
+                    .filter(|w| loss.is_none() || w.kind != WarningKind::DataLoss)
+                    .map(|w| ReviewNote::new(w.kind, placed(w))),
+            )
+            .collect()
+    }
+
+    /// The place of its gravest warning among all sorts of them; what has no warning comes last.
+    pub(super) fn gravest(&self) -> usize {
+        let warnings = self.warnings();
+        let places = warnings.iter().map(|note| gravity(note.kind));
+        places.min().unwrap_or(usize::MAX)
     }
 
     /// The file that runs and how it runs, or that only the ledger is written.
@@ -216,15 +221,42 @@ pub(super) fn key_words(keys: &KeyCounts) -> String {
     words
 }
 
-/// A warning with its kind and line.
-fn warning_words(warning: &Warning) -> String {
-    let line = warning
-        .line
-        .map_or_else(String::new, |line| format!("line {line}: "));
-    format!("{}: {line}{}", warning_label(warning.kind), warning.message)
+impl ReviewNote {
+    fn new(kind: WarningKind, message: String) -> Self {
+        Self {
+            words: format!("{}: {message}", warning_label(kind)),
+            kind,
+            message,
+            is_loss: kind == WarningKind::DataLoss,
+        }
+    }
 }
 
-fn warning_label(kind: WarningKind) -> &'static str {
+/// A warning with its line.
+fn placed(warning: &Warning) -> String {
+    match warning.line {
+        Some(line) => format!("line {line}: {}", warning.message),
+        None => warning.message.clone(),
+    }
+}
+
+/// The place of a sort of warning among all, the gravest first.
+pub(super) fn gravity(kind: WarningKind) -> usize {
+    match kind {
+        WarningKind::DataLoss => 0,
+        WarningKind::Rehearsal => 1,
+        WarningKind::Unaccounted => 2,
+        WarningKind::Memory => 3,
+        WarningKind::Rewrite => 4,
+        WarningKind::Blocking => 5,
+        WarningKind::Irreversible => 6,
+        WarningKind::Lint => 7,
+        WarningKind::Other => 8,
+        WarningKind::NoVerification => 9,
+    }
+}
+
+pub(super) fn warning_label(kind: WarningKind) -> &'static str {
     match kind {
         WarningKind::DataLoss => "data loss",
         WarningKind::Blocking => "blocking",

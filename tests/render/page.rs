@@ -1,0 +1,115 @@
+//! The page of a plan, in a browser.
+
+use outpost::render::{PlanView, plan_html};
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::golden::shown;
+use crate::hostile::{harmless_plan, nasty_plan};
+use crate::values::{every_action, plan_of};
+
+/// Elements whose own text has less contrast with its ground than 4.5 to 1, which WCAG 2.2 asks for.
+const FAINT: &str = "(() => {
+  const channels = c => c.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = e => { for (; e; e = e.parentElement) {
+    const c = channels(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] === 1) return c; } return [255, 255, 255]; };
+  return [...document.querySelectorAll('body *:not(svg, svg *)')]
+    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => { const [a, b] = [light(channels(getComputedStyle(e).color)), light(ground(e))];
+      return [e, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]; })
+    .filter(([, ratio]) => ratio < 4.5)
+    .map(([e, ratio]) => `${e.tagName}.${e.className} ${e.textContent.slice(0, 40)}: ${ratio}`);
+})()";
+
+/// Whatever could load, run or lead out of the page.
+const FOREIGN: &str = "[...document.querySelectorAll('*')].flatMap(e => [
+    ...(['SCRIPT', 'IMG', 'IFRAME', 'OBJECT', 'EMBED', 'LINK', 'FORM', 'BASE', 'AUDIO', 'VIDEO'].includes(e.tagName.toUpperCase()) ? [e.outerHTML] : []),
+    ...[...e.attributes].filter(a => /^on/i.test(a.name) || /^(src|action|xlink:href)$/.test(a.name)
+      || (a.name === 'href' && !a.value.startsWith('#'))).map(a => `${e.tagName} ${a.name}=${a.value}`),
+  ])";
+
+/// Links that lead to nothing.
+const DEAD: &str = "[...document.querySelectorAll('a')].map(a => a.getAttribute('href')).filter(h => !document.getElementById(h.slice(1)))";
+
+#[test]
+fn the_page_needs_no_network_no_script_and_no_wide_screen() {
+    let value = every_action();
+    let view = PlanView {
+        plan: &value,
+        file: Some("plan.bin"),
+        signature: None,
+    };
+    let page = shown(|out| plan_html(out, &view));
+    let mut browser = Browser::start();
+    for (width, dark) in [(360, false), (800, true), (1400, false), (1400, true)] {
+        browser.device(width, dark);
+        let address = browser.open(&page);
+        let what = format!("{width} wide, dark: {dark}");
+        assert_eq!(browser.value(FAINT), json!([]), "{what}");
+        let overflow =
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.value(overflow), 0, "{what}");
+        let led = browser.follow("svg a[href=\"#step-sql-0006_attempt_index\"]");
+        assert_eq!(led, format!("{address}#step-sql-0006_attempt_index"));
+        let target = browser.value("document.querySelector('article:target h3').textContent");
+        assert!(
+            target.as_str().unwrap().contains("sql/0006_attempt_index"),
+            "{target}"
+        );
+        let led = browser.follow("article:target dd a");
+        assert!(
+            led.ends_with("#step-sql-0005_denormalize_attempts"),
+            "{led}"
+        );
+        assert_eq!(browser.requests(), [address], "{what}");
+        assert_eq!(browser.complaints(), [""; 0], "{what}");
+        if let Some(folder) = std::env::var_os("OUTPOST_PICTURES") {
+            let name = format!("plan-{width}-{}.png", if dark { "dark" } else { "light" });
+            browser.picture(&std::path::Path::new(&folder).join(name));
+        }
+    }
+    assert_eq!(browser.value(FOREIGN), json!([]));
+    assert_eq!(browser.value(DEAD), json!([]));
+    // Who selects the text of a statement gets it as it is, without line numbers.
+    let text = browser
+        .value("document.querySelector('#step-sql-0005_denormalize_attempts .code').textContent");
+    assert_eq!(
+        text,
+        "ALTER TABLE attempts\n    ADD COLUMN tenant_id text\n"
+    );
+
+    let nasty = nasty_plan();
+    // Texts change nothing but texts; what they are coloured as is left out.
+    let shapes = [&nasty, &harmless_plan()].map(|plan| {
+        browser.open(&shown(|out| plan_html(out, &PlanView { plan, file: None, signature: None })));
+        browser.value(
+            "[...document.querySelectorAll('*:not(.code i)')].map(e => e.tagName + [...e.attributes].map(a => a.name))",
+        )
+    });
+    assert_eq!(shapes[0], shapes[1]);
+    let empty = plan_of(
+        outpost::model::plan::Purpose::Migrate,
+        Vec::new(),
+        Default::default(),
+    );
+    for (plan, steps) in [(&nasty, 2), (&empty, 0)] {
+        let view = PlanView {
+            plan,
+            file: Some("<b>plan</b>.bin"),
+            signature: None,
+        };
+        let address = browser.open(&shown(|out| plan_html(out, &view)));
+        assert_eq!(browser.value(FOREIGN), json!([]));
+        assert_eq!(browser.value(DEAD), json!([]));
+        assert_eq!(
+            browser.value("document.querySelectorAll('article').length"),
+            steps
+        );
+        assert_eq!(browser.requests(), [address]);
+        assert_eq!(browser.complaints(), [""; 0]);
+    }
+}

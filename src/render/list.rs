@@ -13,7 +13,7 @@ use crate::render::json;
 use crate::render::plan::database;
 use crate::render::style::{Style, Tone};
 use crate::render::table::{Cell, table};
-use crate::render::text::{line, wrapped};
+use crate::render::text::{line, paragraph, wrapped};
 use crate::render::units::{count, counted, counted_len, duration_ms, time};
 
 /// What `list` shows.
@@ -58,7 +58,7 @@ pub fn list(out: &mut dyn Write, style: Style, view: &ListView<'_>) -> io::Resul
         &rows,
     )?;
     writeln!(out)?;
-    writeln!(out, "{}", style.paint(Tone::Strong, &summary(view)))
+    paragraph(out, style, Tone::Strong, &summary(view))
 }
 
 fn row(migration: &MigrationStatus) -> Vec<Cell> {

@@ -11,8 +11,12 @@ pub(super) type Cell = (String, Option<Tone>);
 /// Fewest columns that a last, cut column is worth.
 const WORTH: usize = 12;
 
+/// Further in, where a row goes on.
+const INDENT: usize = 3;
+
 /// Writes rows below a heading. Where they are too wide, columns are left out from the right, except for
-/// the first `needed`; the last of what remains is cut.
+/// the first `needed`; the last of what remains is cut. Where not even those have room, each row takes
+/// several lines, and there is no heading.
 pub(super) fn table(
     out: &mut dyn Write,
     style: Style,
@@ -42,6 +46,12 @@ pub(super) fn table(
     {
         shown.pop();
     }
+    let last = widths[shown[shown.len() - 1]];
+    if shown.len() == needed && start(&shown) + last > style.width {
+        return rows
+            .iter()
+            .try_for_each(|row| stacked(out, style, shown.iter().map(|at| &row[*at])));
+    }
     let room = style.width.saturating_sub(start(&shown)).max(WORTH);
     let mut write = |cells: &[Cell]| {
         let mut row = String::new();
@@ -67,4 +77,28 @@ pub(super) fn table(
         .collect();
     write(&heading)?;
     rows.iter().try_for_each(|row| write(row))
+}
+
+/// Writes a row over as many lines as it takes.
+fn stacked<'a>(
+    out: &mut dyn Write,
+    style: Style,
+    cells: impl Iterator<Item = &'a Cell>,
+) -> io::Result<()> {
+    let mut row = String::new();
+    let mut used = 0;
+    for (text, tone) in cells.filter(|(text, _)| !text.is_empty()) {
+        let text = cut(text, style.room(INDENT));
+        if used > 0 && used + 2 + columns(&text) > style.width {
+            writeln!(out, "{row}")?;
+            row = " ".repeat(INDENT);
+            used = INDENT;
+        } else if used > 0 {
+            row.push_str("  ");
+            used += 2;
+        }
+        used += columns(&text);
+        row.push_str(&tone.map_or(text.clone(), |tone| style.paint(tone, &text)));
+    }
+    writeln!(out, "{row}")
 }

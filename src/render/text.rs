@@ -2,9 +2,12 @@
 //!
 //! Nothing foreign reaches an output raw: it passes [`line`] or [`block`] first, and is painted after.
 
+use std::io::{self, Write};
+
 use console::{measure_text_width, truncate_str};
 
 use crate::model::redis::printable::hides;
+use crate::render::style::{Style, Tone};
 
 /// Foreign text on one line: whatever moves the cursor, reorders the line or hides becomes a visible
 /// escape such as `\n`, `\x1b` or `\u{202e}`.
@@ -77,6 +80,30 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// Writes safe text over as many lines as it takes.
+pub(super) fn paragraph(
+    out: &mut dyn Write,
+    style: Style,
+    tone: Tone,
+    text: &str,
+) -> io::Result<()> {
+    wrapped(text, style.room(0))
+        .iter()
+        .try_for_each(|text| writeln!(out, "{}", style.paint(tone, text)))
+}
+
+/// Writes a name, painted already, and safe words beside it; where they have no room there, below it.
+pub(super) fn beside(out: &mut dyn Write, style: Style, name: &str, words: &str) -> io::Result<()> {
+    const INDENT: usize = 4;
+    if columns(name) + 2 + columns(words) <= style.width {
+        return writeln!(out, "{name}  {words}");
+    }
+    writeln!(out, "{name}")?;
+    wrapped(words, style.room(INDENT))
+        .iter()
+        .try_for_each(|text| writeln!(out, "{}{text}", " ".repeat(INDENT)))
 }
 
 /// The words of a line; a number keeps its unit.

@@ -27,6 +27,19 @@ pub fn shown(screen: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>
     String::from_utf8(out).unwrap()
 }
 
+/// No line is wider than the screen, unless it is one word, or a command that somebody may copy.
+fn fits(name: &str, width: usize, text: &str) {
+    for line in text.lines() {
+        let line = console::strip_ansi_codes(line);
+        let words = line.split_whitespace().filter(|word| *word != "|").count();
+        let whole = words <= 1 || line.starts_with("  outpost ") || line.starts_with("Digest: ");
+        assert!(
+            console::measure_text_width(&line) <= width || whole,
+            "{name} is wider than {width} columns:\n{line}"
+        );
+    }
+}
+
 /// Compares a screen with `tests/golden/<name>`. The escape character is written as `␛`, so that the files
 /// can be read.
 pub fn golden(name: &str, screen: impl Fn(&mut dyn std::io::Write) -> std::io::Result<()>) {
@@ -36,6 +49,9 @@ pub fn golden(name: &str, screen: impl Fn(&mut dyn std::io::Write) -> std::io::R
         shown(&screen),
         "{name}: the same value gives other bytes"
     );
+    if name.ends_with("-40.txt") {
+        fits(name, NARROW.width, &text);
+    }
     let text = text.replace('\x1b', "␛");
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name]
         .iter()

@@ -10,7 +10,7 @@ use crate::model::report::{Done, Report, StepOutcome};
 use crate::render::apply::words::done_words;
 use crate::render::json;
 use crate::render::style::{Style, Tone};
-use crate::render::text::{block, line, wrapped};
+use crate::render::text::{beside, block, line, paragraph, wrapped};
 use crate::render::units::{count, counted};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -41,11 +41,8 @@ pub fn report(
             StepOutcome::Failed(_) => ('✗', Tone::Bad, format!("{} failed", step.action)),
             StepOutcome::NotStarted => ('.', Tone::Faint, format!("{} not started", step.action)),
         };
-        writeln!(
-            out,
-            "{}  {words}",
-            style.paint(tone, &format!("{mark} {}", step.id))
-        )?;
+        let name = style.paint(tone, &format!("{mark} {}", step.id));
+        beside(out, style, &name, &words)?;
         if let StepOutcome::Failed(error) = &step.outcome
             && !was_interrupted(&step.outcome)
         {
@@ -53,14 +50,14 @@ pub fn report(
         }
     }
     writeln!(out)?;
-    writeln!(out, "{}", style.paint(Tone::Strong, &summary(report)))?;
+    paragraph(out, style, Tone::Strong, &summary(report))?;
     if report.complete() {
         return Ok(());
     }
-    writeln!(
-        out,
-        "What is applied is recorded and is not repeated. To go on with the same plan:"
-    )?;
+    let words = "What is applied is recorded and is not repeated. To go on with the same plan:";
+    wrapped(words, style.room(0))
+        .iter()
+        .try_for_each(|text| writeln!(out, "{text}"))?;
     writeln!(out, "  {}", line(resume))
 }
 

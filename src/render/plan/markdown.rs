@@ -124,7 +124,11 @@ fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
         shown += 1;
     }
     if shown < all.len() {
-        let _ = writeln!(text, "- and {} more, at their steps", all.len() - shown);
+        let _ = writeln!(
+            text,
+            "- and {} more, at their steps",
+            count((all.len() - shown) as u64)
+        );
     }
     text.push('\n');
 }

@@ -6,7 +6,7 @@ use crate::model::plan::{Action, PlannedStatement};
 use crate::render::plan::PlanView;
 use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::style::{Style, Tone};
-use crate::render::text::{block, cut, line, padded, squeezed, wrapped};
+use crate::render::text::{beside, block, cut, line, padded, paragraph, squeezed, wrapped};
 
 /// How much of each step is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +33,13 @@ pub fn plan(
         writeln!(out, "{}", line(&view.nothing()))?;
         return left_out(out, style, view);
     }
-    writeln!(out, "{}", style.paint(Tone::Strong, &line(&view.title())))?;
+    paragraph(out, style, Tone::Strong, &line(&view.title()))?;
     for (kind, database) in view.databases() {
-        writeln!(out, "  {kind:<5}  {}", line(&database))?;
+        let mut before = format!("  {kind:<5}");
+        for text in wrapped(&line(&database), style.room(9)) {
+            writeln!(out, "{before}  {text}")?;
+            before = " ".repeat(7);
+        }
     }
     left_out(out, style, view)?;
     for step in view.steps() {
@@ -44,7 +48,7 @@ pub fn plan(
         body(out, style, &step, detail)?;
     }
     writeln!(out)?;
-    writeln!(out, "{}", style.paint(Tone::Strong, &view.summary_line()))?;
+    paragraph(out, style, Tone::Strong, &view.summary_line())?;
     writeln!(out, "Digest: {}", view.plan.digest)?;
     if let Some((words, tone)) = view.signature() {
         let label = "Signature:";
@@ -57,10 +61,12 @@ pub fn plan(
     let commands = view.commands();
     match view.file {
         Some(_) => writeln!(out, "To apply exactly this:")?,
-        None => writeln!(
-            out,
-            "It is not saved. To save it, review it and apply exactly what was reviewed:"
-        )?,
+        None => wrapped(
+            "It is not saved. To save it, review it and apply exactly what was reviewed:",
+            style.room(0),
+        )
+        .iter()
+        .try_for_each(|text| writeln!(out, "{text}"))?,
     }
     for command in commands {
         writeln!(out, "  {}", line(&command))?;
@@ -91,12 +97,8 @@ pub(in crate::render) fn tone(action: &Action) -> Tone {
 fn heading(out: &mut dyn Write, style: Style, view: &StepView<'_>) -> io::Result<()> {
     let step = view.step;
     let mark = format!("{} {}", step.action.symbol(), step.id);
-    writeln!(
-        out,
-        "{}  {}",
-        style.paint(tone(&step.action), &mark),
-        view.action()
-    )
+    let mark = style.paint(tone(&step.action), &mark);
+    beside(out, style, &mark, &view.action())
 }
 
 fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) -> io::Result<()> {
@@ -243,13 +245,11 @@ pub fn stale(
     style: Style,
     differences: &[crate::model::plan::Difference],
 ) -> io::Result<()> {
-    writeln!(
+    paragraph(
         out,
-        "{}",
-        style.paint(
-            Tone::Strong,
-            "The databases are not where the plan was made from:"
-        )
+        style,
+        Tone::Strong,
+        "The databases are not where the plan was made from:",
     )?;
     for difference in differences {
         let mut mark = style.paint(Tone::Bad, "!");

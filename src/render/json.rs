@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use crate::model::redis::printable::hides;
@@ -10,8 +12,9 @@ use crate::model::redis::printable::hides;
 /// know.
 pub const FORMAT_VERSION: u32 = 1;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Document<'a, T> {
+    /// Grows when a field goes or changes its meaning. New fields may appear at any time.
     format_version: u32,
     #[serde(flatten)]
     content: &'a T,
@@ -33,6 +36,17 @@ pub(super) fn line<T: Serialize>(out: &mut dyn Write, content: &T) -> io::Result
         content,
     })?;
     writeln!(out, "{}", visible(&text))
+}
+
+/// The JSON Schema of the documents with this content, as one document with this title.
+pub(super) fn schema<T: JsonSchema>(title: &str) -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<Document<'_, T>>();
+    schema.insert("title".to_owned(), title.into());
+    schema.insert("description".to_owned(), "One document a plan.".into());
+    schema
 }
 
 /// Escapes what acts on a terminal or hides. Such characters stand only inside of strings, where

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::signing::{Judgement, KeyName, Refusal, Signer};
@@ -63,20 +64,26 @@ pub(in crate::render) fn words(judgement: &Judgement) -> (String, Tone) {
 }
 
 /// A judgement for programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Signature")]
 pub(in crate::render) struct SignatureJson<'a> {
     /// `good`, `none`, `unknown_key` or `refused`.
+    #[schemars(extend("enum" = ["good", "none", "unknown_key", "refused"]))]
     status: &'static str,
     /// The principals of an allowed signer.
     signer: Option<&'a str>,
+    /// What it was made with, where that is known.
     key: Option<KeyJson<'a>>,
     /// Why it does not count.
     reason: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Key")]
 struct KeyJson<'a> {
+    /// Such as `ssh-ed25519`.
     kind: &'a str,
+    /// As ssh-keygen writes it: `SHA256:` and base64.
     fingerprint: &'a str,
 }
 

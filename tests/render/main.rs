@@ -9,5 +9,6 @@ mod graph;
 mod hostile;
 mod page;
 mod plan;
+mod schema;
 mod screens;
 mod values;

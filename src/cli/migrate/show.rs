@@ -15,7 +15,12 @@ use crate::render::{self, Detail, PlanView};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     /// The plan file
-    plan: PathBuf,
+    #[arg(required_unless_present = "json_schema")]
+    plan: Option<PathBuf>,
+
+    /// Print the JSON Schema of `--format json` instead of a plan
+    #[arg(long, conflicts_with_all = ["plan", "format"])]
+    json_schema: bool,
 
     /// Whose signatures count, instead of those that outpost.toml names
     #[arg(long, value_name = "FILE")]
@@ -41,13 +46,17 @@ enum ShowFormat {
 
 impl Show {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let file = PlanFile::open(&self.plan)?;
+        let (false, Some(path)) = (self.json_schema, &self.plan) else {
+            output.print(|out, _| render::plan_schema(out))?;
+            return Ok(Exit::Done);
+        };
+        let file = PlanFile::open(path)?;
         let plan = file.plan()?;
         let trust = Trust::where_configured(self.allowed_signers.as_deref(), globals)?;
         let signature = trust.judge(&file)?;
         let view = PlanView {
             signature: Some(&signature),
-            ..view(&plan, Some(&self.plan))
+            ..view(&plan, Some(path))
         };
         output.print(|out, style| match self.format {
             ShowFormat::Text => render::plan(out, style, &view, Detail::Full),

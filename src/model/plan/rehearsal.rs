@@ -1,5 +1,6 @@
 //! What was seen when a plan was run in a throwaway server. It informs the reviewer and decides nothing.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::MigrationId;
@@ -24,7 +25,7 @@ pub struct Rehearsal {
 }
 
 /// The server of a rehearsal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RehearsalServer {
     /// One that was started for it, and is gone.

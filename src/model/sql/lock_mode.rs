@@ -1,9 +1,12 @@
 //! The eight locks that Postgres has for tables.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A lock on a table, the weakest first. They are those of the manual's "Explicit Locking".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LockMode {
     /// SELECT.

@@ -3,6 +3,7 @@
 //! Only what the text tells for sure, or what Postgres does unless a catalog says otherwise; lock levels are
 //! those of the manual's "Explicit Locking" and "ALTER TABLE".
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
@@ -23,7 +24,9 @@ pub struct Risk {
 }
 
 /// The kinds of [`Risk`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskKind {
     /// Every row is written in one statement.

@@ -28,7 +28,7 @@ pub struct PlanView<'a> {
 }
 
 /// Steps by what they do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub(super) struct Summary {
     pub(super) apply: usize,
     pub(super) revert: usize,

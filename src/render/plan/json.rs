@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::id::StoreKind;
@@ -21,121 +22,197 @@ use crate::render::plan::json_evidence::{
 use crate::render::plan::step::StepView;
 use crate::render::signature::SignatureJson;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PlanJson<'a> {
+    /// Of the decision, `sha256:` and 64 hex digits: the same for every plan that does the same from the same state.
     digest: String,
+    /// What the plan is for.
     purpose: Purpose,
+    /// The name of the desired version.
     version: &'a str,
+    /// The only store that the plan may touch, where one was asked for.
     only: Option<StoreKind>,
+    /// Version of the outpost that made the plan.
     tool: &'a str,
+    /// What the plan was made for; it is refused elsewhere.
     databases: Vec<DatabaseJson<'a>>,
+    /// Variables of the files, with their values.
     vars: &'a BTreeMap<String, String>,
     /// Migrations of the version whose store is not configured.
     left_out: BTreeSet<String>,
+    /// How many steps do what.
     summary: Summary,
+    /// Where the plan was rehearsed; empty where it was not.
     rehearsal: Vec<RehearsalJson<'a>>,
+    /// In an order in which they may run.
     steps: Vec<StepJson<'a>>,
+    /// The name of the file that was read or written.
     file: Option<&'a str>,
     /// Null where nobody looked for one.
     signature: Option<SignatureJson<'a>>,
+    /// What carries the plan out.
     commands: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Database")]
 struct DatabaseJson<'a> {
+    /// Which store.
     store: StoreKind,
+    /// The name in Postgres, the number in Redis.
     database: String,
+    /// Of a Postgres cluster.
     system_identifier: Option<&'a str>,
+    /// Of a Redis deployment, from outpost.toml.
     deployment_id: Option<&'a str>,
+    /// The id of the ledger; null before the first apply.
     ledger: Option<&'a str>,
+    /// Of the schema when the plan was made, for Postgres.
     fingerprint: Option<&'a str>,
+    /// What other tools recorded, in words.
     earlier_tools: String,
+    /// What the ledger had when the plan was made, by id.
     recorded: BTreeMap<String, RecordedJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Recorded")]
 struct RecordedJson {
+    /// Where the migration stood.
     status: RecordedStatus,
+    /// Of the file that was applied.
     checksum: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Step")]
 struct StepJson<'a> {
+    /// The migration.
     id: String,
+    /// Where it runs.
     store: StoreKind,
+    /// What is done.
+    #[schemars(extend("enum" = ["apply", "revert", "cleanup", "adopt", "skip", "accept_edit", "resolve"]))]
     action: &'static str,
     /// `applied` or `rolled_back`, for `resolve`.
     resolution: Option<&'static str>,
+    /// What the migration is for.
     description: Option<&'a str>,
     /// Proof of an adoption, reason of a skip.
     reason: Option<&'a str>,
+    /// What a revert loses for good, where its author said so.
     data_loss: Option<&'a str>,
     /// What the ledger has, where an edit is accepted.
     recorded_checksum: Option<String>,
+    /// Of the migration's file.
     checksum: String,
+    /// Steps that must be done first.
     after: BTreeSet<String>,
+    /// Whether an earlier run began it.
     resumes: bool,
+    /// Whether a migration with a higher number is in place already.
     out_of_order: bool,
+    /// For a step that runs SQL.
     sql: Option<SqlJson<'a>>,
+    /// For a step that runs a declaration.
     redis: Option<RedisJson<'a>>,
+    /// Tables that it touches and that exist.
     tables: Vec<TableJson<'a>>,
+    /// Keys that it meets.
     keys: Option<KeysJson>,
+    /// How it went in the rehearsal.
     rehearsal: Option<StepRehearsalJson<'a>>,
+    /// What a reviewer should look at.
     warnings: Vec<WarningJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Table")]
 struct TableJson<'a> {
+    /// Qualified name.
     table: &'a str,
     /// Estimated; null where the table was never analysed.
     rows: Option<u64>,
+    /// On disk, partitions included.
     bytes: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Warning")]
 struct WarningJson<'a> {
+    /// What sort of thing.
     kind: WarningKind,
+    /// Of the step's file.
     line: Option<u32>,
+    /// In words.
     message: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sql")]
 struct SqlJson<'a> {
+    /// Below the schema folder.
     file: &'a str,
+    /// Of that file.
     checksum: String,
+    /// Whether all of it runs in one transaction, with the ledger.
     transaction: bool,
+    /// 0 for no limit; null where none is set.
     lock_timeout_ms: Option<u64>,
+    /// 0 for no limit.
     statement_timeout_ms: u64,
+    /// What runs, in order.
     statements: Vec<StatementJson<'a>>,
+    /// Queries that must hold before a cleanup.
     verify: Vec<StatementJson<'a>>,
+    /// What undoes it, as the ledger keeps it.
     down: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Statement")]
 struct StatementJson<'a> {
+    /// Where it begins, from 1.
     line: u32,
+    /// What it is, in a few words.
     verb: &'a str,
+    /// Without its semicolon.
     text: &'a str,
+    /// That it touches.
     tables: Vec<String>,
+    /// Tables that it creates.
     creates: Vec<String>,
+    /// As far as its text tells.
     risks: Vec<RiskJson<'a>>,
+    /// What it does to each table, as far as the catalog tells.
     impact: Vec<ImpactJson<'a>>,
+    /// What was seen of it in the rehearsal.
     rehearsal: Option<StatementRehearsalJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Risk")]
 struct RiskJson<'a> {
+    /// What sort of thing.
     kind: RiskKind,
+    /// Which table, where it is one.
     table: Option<String>,
+    /// In words.
     message: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Redis")]
 struct RedisJson<'a> {
+    /// Below the schema folder.
     file: &'a str,
+    /// Whether a revert may convert what cannot be brought back.
     allow_lossy: bool,
+    /// In words, in order.
     operations: Vec<String>,
+    /// The text of the file.
     declaration: &'a str,
+    /// Files of later migrations that copies are compared with, for a cleanup.
     later: Vec<&'a str>,
 }
 
@@ -174,6 +251,15 @@ pub fn plan_json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
             },
         },
     )
+}
+
+/// Writes the JSON Schema of what [`plan_json`] writes. It comes from the same types.
+///
+/// # Errors
+/// What `out` says.
+pub fn plan_schema(out: &mut dyn Write) -> io::Result<()> {
+    let schema = json::schema::<PlanJson<'_>>("A plan of outpost");
+    writeln!(out, "{}", serde_json::to_string_pretty(&schema)?)
 }
 
 fn databases<'a>(view: &PlanView<'a>) -> Vec<DatabaseJson<'a>> {

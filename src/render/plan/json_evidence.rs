@@ -1,5 +1,6 @@
 //! The estimates and the rehearsal of a plan in its JSON.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::id::StoreKind;
@@ -10,46 +11,71 @@ use crate::model::plan::{
 use crate::model::sql::LockMode;
 
 /// What a statement does to a table, as far as its text and the catalog tell.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Impact")]
 pub(super) struct ImpactJson<'a> {
     /// Or an index that is locked without its table.
     table: &'a str,
+    /// Whether this plan creates it.
     created_here: bool,
+    /// The strongest that is taken.
     lock: LockMode,
+    /// Whether SELECT waits.
     blocks_reads: bool,
+    /// Whether INSERT, UPDATE and DELETE wait.
     blocks_writes: bool,
+    /// That get the same lock.
     partitions: u64,
+    /// What is done with its rows.
     work: TableWork,
+    /// Where the lock and the work do not say it.
     why: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Keys")]
 pub(super) struct KeysJson {
+    /// Keys in scope.
     in_scope: u64,
+    /// Keys that need work.
     to_do: u64,
+    /// Keys that are as they should be.
     done: u64,
+    /// Keys that the migration ignores.
     ignored: u64,
+    /// Memory that the step takes; null where it cannot be told.
     extra_bytes: Option<u64>,
     /// Of the keys that need work, from a sample.
     bytes: Option<u64>,
+    /// How long it may take; null where that cannot be told.
     time: Option<KeyTimeJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeyTime")]
 struct KeyTimeJson {
+    /// Keys read in a second while the plan was made.
     read_per_second: u64,
+    /// The least.
     least_ms: u64,
+    /// The most.
     most_ms: u64,
 }
 
 /// Where a plan was rehearsed.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Rehearsal")]
 pub(super) struct RehearsalJson<'a> {
+    /// Of which store.
     store: StoreKind,
+    /// Whose server.
     server: RehearsalServer,
+    /// Its version.
     server_version: &'a str,
+    /// The target's version, where it is known.
     target_version: Option<&'a str>,
     /// `empty`, `replayed`, `copied` or `sampled`.
+    #[schemars(extend("enum" = ["empty", "replayed", "copied", "sampled"]))]
     origin: &'static str,
     /// For `replayed`.
     migrations: Vec<String>,
@@ -57,43 +83,61 @@ pub(super) struct RehearsalJson<'a> {
     program: Option<&'a str>,
     /// For `sampled`.
     keys: Option<u64>,
+    /// How it differs from the target before the first step.
     differences: &'a [String],
+    /// What kept it from beginning.
     failed: Option<&'a str>,
 }
 
 /// What the rehearsal of a step saw.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StepRehearsal")]
 pub(super) struct StepRehearsalJson<'a> {
     /// `done`, `failed` or `not_run`.
+    #[schemars(extend("enum" = ["done", "failed", "not_run"]))]
     outcome: &'static str,
+    /// Why, unless it is done.
     reason: Option<&'a str>,
     /// On empty tables.
     ms: u64,
+    /// Made-up keys, for a Redis step.
     keys: Option<u64>,
+    /// Whether undoing it brings back what was there.
     way_back: Option<WayBackJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WayBack")]
 struct WayBackJson<'a> {
     /// `exact`, `differs`, `failed` or `absent`.
+    #[schemars(extend("enum" = ["exact", "differs", "failed", "absent"]))]
     kind: &'static str,
+    /// An object or key each.
     differences: &'a [String],
+    /// Why, for `failed` and `absent`.
     reason: Option<&'a str>,
 }
 
 /// What the rehearsal of a statement saw.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StatementRehearsal")]
 pub(super) struct StatementRehearsalJson<'a> {
     /// On empty tables.
     ms: u64,
+    /// On what was there before the step.
     locks: Vec<LockJson<'a>>,
+    /// Tables that were written anew.
     rewritten: &'a [String],
+    /// Indexes that it built on tables which were there.
     indexes_built: &'a [String],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LockTaken")]
 struct LockJson<'a> {
+    /// A table or an index.
     relation: &'a str,
+    /// Which lock.
     mode: LockMode,
 }
 

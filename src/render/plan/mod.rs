@@ -10,7 +10,7 @@ mod text;
 
 pub use facts::PlanView;
 pub use html::plan_html;
-pub use json::plan_json;
+pub use json::{plan_json, plan_schema};
 pub use markdown::plan_markdown;
 pub use text::{Detail, plan, stale};
 

@@ -817,7 +817,12 @@ mod broken {
         ) -> Result<Verification, StoreError> {
             self.no()
         }
-        async fn estimate(&self, _: &Step, _: &PlanConfig) -> Result<StepEvidence, StoreError> {
+        async fn estimate(
+            &self,
+            _: &Step,
+            _: &[Step],
+            _: &PlanConfig,
+        ) -> Result<StepEvidence, StoreError> {
             self.no()
         }
         async fn acquire(&self, _: &str, _: &Holder) -> Result<Lease, StoreError> {

@@ -162,7 +162,7 @@ impl Bench {
 
     async fn estimate(&self, name: &str, text: &str) -> Result<StepEvidence, StoreError> {
         let step = step(name, text, Action::Apply);
-        self.store.estimate(&step, &self.config).await
+        self.store.estimate(&step, &[], &self.config).await
     }
 
     async fn verify(&self, name: &str, text: &str) -> Verification {
@@ -305,6 +305,8 @@ async fn u24_u26_keys_found_by_scanning_are_copied_with_their_time_to_live() {
     let keys = estimate.keys.unwrap();
     assert_eq!((keys.in_scope, keys.to_do, keys.done), (10, 10, 0));
     assert!(keys.extra_bytes.unwrap() > 500);
+    assert!(keys.bytes.unwrap() > 500);
+    assert_eq!(keys.time, None, "too few to tell");
     let done = bench.apply("0001_hash_tags", HASH_TAGS).await.unwrap();
     assert_eq!(done.changed, keys.to_do);
     assert_eq!(bench.hash("tenant:{a}:tenant"), bench.hash("tenant:a"));
@@ -328,7 +330,8 @@ async fn u24_u26_keys_found_by_scanning_are_copied_with_their_time_to_live() {
     assert!(!verification.failed(), "{verification:?}");
     assert_eq!(verification.sources_left, 0);
     let again = bench.estimate("0001_hash_tags", HASH_TAGS).await.unwrap();
-    assert_eq!(again.keys.unwrap().to_do, 0);
+    let keys = again.keys.unwrap();
+    assert_eq!((keys.to_do, keys.bytes), (0, Some(0)));
 }
 
 #[tokio::test]
@@ -707,7 +710,7 @@ to_format   = "rfc3339"
     if let StepContent::Redis(content) = &mut revert.content {
         content.allow_lossy = false;
     }
-    let refused = bench.store.estimate(&revert, &bench.config).await;
+    let refused = bench.store.estimate(&revert, &[], &bench.config).await;
     let said = findings(refused.unwrap_err());
     assert!(said.contains("--allow-lossy"), "{said}");
     assert!(bench.run(revert.clone()).await.is_err());
@@ -1204,7 +1207,7 @@ async fn c09_u03_reading_works_with_rights_to_read_alone_and_leaves_no_trace() {
     assert_eq!(state.identity.ledger(), None);
     assert_eq!(state.legacy.markers.len(), 1);
     let hash_tags = step("0001_h", HASH_TAGS, Action::Apply);
-    let evidence = reader.estimate(&hash_tags, &config).await.unwrap();
+    let evidence = reader.estimate(&hash_tags, &[], &config).await.unwrap();
     assert_eq!(evidence.keys.unwrap().to_do, 1);
     let verification = reader
         .verify(&migration("0001_h", HASH_TAGS, &config), &[], &NoEvents)
@@ -1300,6 +1303,13 @@ async fn too_little_memory_stops_a_copy_before_it_evicts_its_sources() {
             .iter()
             .any(|w| w.message.contains("evict"))
     );
+    // 2,000 hashes of 1,500 bytes and what holds them, and enough keys to tell a speed from.
+    let keys = evidence.keys.unwrap();
+    let bytes = keys.bytes.unwrap();
+    assert!((3_000_000..5_000_000).contains(&bytes), "{bytes}");
+    let time = keys.time.unwrap();
+    assert!(time.read_per_second > 0);
+    assert!(time.most_ms >= time.least_ms, "{time:?}");
     let error = bench.apply("0001_h", HASH_TAGS).await.unwrap_err();
     assert!(error.to_string().contains("maxmemory"), "{error}");
     assert_eq!(bench.keys().len(), before);

@@ -25,11 +25,14 @@ pub async fn estimate(
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         ..Evidence::default()
     };
-    for step in &decision.steps {
+    for (at, step) in decision.steps.iter().enumerate() {
         let mut found = match (stores.get(step.id.store()), &step.content) {
             (None, _) | (_, StepContent::Record) => StepEvidence::default(),
             _ if step.action.is_record_only() => StepEvidence::default(),
-            (Some(store), _) => store.estimate(step, &decision.config).await?,
+            (Some(store), _) => {
+                let before = &decision.steps[..at];
+                store.estimate(step, before, &decision.config).await?
+            }
         };
         found.warnings.extend(general_warnings(catalog, step));
         found

@@ -42,7 +42,7 @@ pub async fn half_done(
         },
         ..step.clone()
     };
-    let keys = match store.estimate(&step, &decision.config).await {
+    let keys = match store.estimate(&step, &[], &decision.config).await {
         Ok(found) => found.keys.map(|keys| KeyEvidence::Counted(doing, keys)),
         Err(error) => match error.kind {
             StoreErrorKind::Keys { findings, .. } => Some(KeyEvidence::Refused(doing, findings)),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{StoreError, StoreErrorKind};
 
+use crate::model::config::PlanConfig;
 use crate::model::event::Events;
 use crate::model::history::HistoryEntry;
 use crate::model::id::StoreKind;
@@ -100,11 +101,12 @@ pub trait Store: Send + Sync {
         events: &dyn Events,
     ) -> Result<Verification, StoreError>;
 
-    /// Counts and sizes what a step meets.
+    /// Counts and sizes what a step meets. `before` are the steps that its plan has before it.
     async fn estimate(
         &self,
         step: &Step,
-        plan: &crate::model::config::PlanConfig,
+        before: &[Step],
+        plan: &PlanConfig,
     ) -> Result<StepEvidence, StoreError>;
 
     /// Takes the lease; creates the ledger where it is absent.

@@ -7,6 +7,7 @@ mod support;
 mod fixture;
 mod proxy;
 
+mod estimates;
 mod fencing;
 mod golang;
 mod indexes;

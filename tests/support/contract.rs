@@ -175,7 +175,10 @@ pub async fn an_absent_ledger_reads_as_empty_and_stays_absent(subject: &dyn Subj
     }
     let plan = plan_for(subject, 3).await;
     for step in &plan.decision.steps {
-        store.estimate(step, &plan.decision.config).await.unwrap();
+        store
+            .estimate(step, &[], &plan.decision.config)
+            .await
+            .unwrap();
     }
     for migration in subject.project().catalog().iter() {
         store.verify(migration, &[], &NoEvents).await.unwrap();

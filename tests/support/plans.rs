@@ -10,10 +10,12 @@ use outpost::model::plan::{
     Action, Decision, Evidence, KeyCounts, KeyTime, LaterContent, LockTaken, Origin, Outcome,
     PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
     Rehearsal, RehearsalServer, Resolution, SqlContent, StatementImpact, StatementRehearsal, Step,
-    StepContent, StepEvidence, StepRehearsal, TableImpact, TableSize, TableWork, Warning,
-    WarningKind, WayBack,
+    StepContent, StepEvidence, StepRehearsal, TableImpact, TableSize, Warning, WarningKind,
+    WayBack,
 };
-use outpost::model::sql::{ConcurrentIndex, IndexAction, LockMode, QualifiedName, Risk, RiskKind};
+use outpost::model::sql::{
+    ConcurrentIndex, IndexAction, LockMode, QualifiedName, Risk, RiskKind, TableWork,
+};
 use outpost::model::state::{
     Fingerprint, GolangMigrate, GolangVersion, Legacy, Marker, MarkerStatus, StoreIdentity,
 };
@@ -446,7 +448,6 @@ fn rehearsal() -> impl Strategy<Value = Rehearsal> {
     let origin = prop_oneof![
         Just(Origin::Empty),
         vec(id(), 0..3).prop_map(|migrations| Origin::Replayed { migrations }),
-        text().prop_map(|program| Origin::Copied { program }),
         any::<u64>().prop_map(|keys| Origin::Sampled { keys }),
     ];
     (

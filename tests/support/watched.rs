@@ -95,8 +95,13 @@ impl Store for Watched {
         self.inner.verify(migration, later, events).await
     }
 
-    async fn estimate(&self, step: &Step, plan: &PlanConfig) -> Result<StepEvidence, StoreError> {
-        self.inner.estimate(step, plan).await
+    async fn estimate(
+        &self,
+        step: &Step,
+        before: &[Step],
+        plan: &PlanConfig,
+    ) -> Result<StepEvidence, StoreError> {
+        self.inner.estimate(step, before, plan).await
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {

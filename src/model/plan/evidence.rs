@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rehearsal::{Rehearsal, StepRehearsal};
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::sql::LockMode;
+use crate::model::sql::{LockMode, TableWork};
 
 /// The evidence of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,11 +58,11 @@ pub struct StatementImpact {
     pub tables: Vec<TableImpact>,
 }
 
-/// What a statement does to one table, or to an index that it locks without its table.
+/// What a statement does to one table or view, or to an index that it locks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableImpact {
-    /// Qualified name; the size, where the table exists now, is at the step.
+    /// Qualified name of a table, a view or an index; the size, where the table exists now, is at the step.
     pub table: String,
     /// Whether this plan creates it, so that it is not there yet and nobody else uses it.
     pub created_here: bool,
@@ -74,26 +74,6 @@ pub struct TableImpact {
     pub work: TableWork,
     /// Why, where the lock and the work do not say it: a clause for the reviewer, without a full stop.
     pub why: Option<String>,
-}
-
-/// What is done with the rows of a table, the least first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum TableWork {
-    /// Nothing: only the catalog is read or written.
-    None,
-    /// Those that a query picks are read or written.
-    SomeRows,
-    /// All are gone, with the files that held them.
-    Removed,
-    /// All are read: a check, a validation, the build of an index.
-    Scan,
-    /// All are written by one statement, and their old versions stay until a VACUUM.
-    EveryRow,
-    /// The table is written anew, with its indexes.
-    Rewrite,
 }
 
 /// How many keys a Redis step meets.

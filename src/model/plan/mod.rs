@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PlanError;
 pub use evidence::{
-    Evidence, KeyCounts, KeyTime, StatementImpact, StepEvidence, TableImpact, TableSize, TableWork,
-    Warning, WarningKind,
+    Evidence, KeyCounts, KeyTime, StatementImpact, StepEvidence, TableImpact, TableSize, Warning,
+    WarningKind,
 };
 pub use freshness::{Difference, Freshness};
 pub use planner::{Desired, plan, plan_cleanup, plan_resolve};

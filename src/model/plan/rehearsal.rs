@@ -45,11 +45,6 @@ pub enum Origin {
         /// Those migrations, in the order in which they ran.
         migrations: Vec<MigrationId>,
     },
-    /// A copy of the target's schema, without its rows.
-    Copied {
-        /// The program that made it, with its version.
-        program: String,
-    },
     /// Made-up keys of the shapes that the target's keys have; no value of the target is among them.
     Sampled {
         /// How many.

@@ -8,7 +8,9 @@ use super::{
     name::QualifiedName,
     risk::{self, Risk},
     shape::{self, Shape},
-    tables, tree,
+    tables,
+    toll::{self, Toll},
+    tree,
 };
 
 /// What can be told of a statement from its text alone.
@@ -26,6 +28,8 @@ pub struct Class {
     pub creates: Vec<QualifiedName>,
     /// What it may cost a live database.
     pub risks: Vec<Risk>,
+    /// What it does to the tables that it meets.
+    pub tolls: Vec<Toll>,
     /// What it does to the shape of tables.
     pub shape: Shape,
     /// What it leaves in the catalog.
@@ -67,6 +71,7 @@ pub(super) fn classify(statement: &SyntaxNode) -> Class {
         outside_transaction: outside_transaction(statement),
         concurrent_index: concurrent_index(statement),
         risks: risk::risks(statement, &tables),
+        tolls: toll::tolls_of(statement),
         creates: tables::created(statement),
         shape: shape::shape(statement),
         effects: effect::effects(statement),
@@ -92,7 +97,8 @@ fn verb(statement: &SyntaxNode) -> String {
     name
 }
 
-fn is_concurrent(statement: &SyntaxNode) -> bool {
+/// Whether a statement has CONCURRENTLY.
+pub(super) fn is_concurrent(statement: &SyntaxNode) -> bool {
     match statement.kind() {
         SyntaxKind::CREATE_INDEX | SyntaxKind::DROP_INDEX | SyntaxKind::REFRESH => {
             tree::has_keyword(statement, SyntaxKind::CONCURRENTLY_KW)
@@ -103,6 +109,12 @@ fn is_concurrent(statement: &SyntaxNode) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a statement is only planned: EXPLAIN without ANALYZE.
+pub(super) fn only_explains(statement: &SyntaxNode) -> bool {
+    statement.kind() == SyntaxKind::EXPLAIN
+        && !tree::tokens(statement).any(|token| token.kind() == SyntaxKind::ANALYZE_KW)
 }
 
 /// `reindex table concurrently t`, or `reindex (concurrently) table t` with an optional truth value.
@@ -179,7 +191,8 @@ fn outside_transaction(statement: &SyntaxNode) -> Option<&'static str> {
     }
 }
 
-fn repacks_concurrently(statement: &SyntaxNode) -> bool {
+/// Whether a REPACK has its option CONCURRENTLY.
+pub(super) fn repacks_concurrently(statement: &SyntaxNode) -> bool {
     tree::tokens(statement).any(|token| token.kind() == SyntaxKind::CONCURRENTLY_KW)
 }
 

@@ -18,6 +18,7 @@ mod script;
 mod shape;
 mod substitute;
 mod tables;
+mod toll;
 mod tree;
 
 pub(crate) use depth::with_stack_for;
@@ -32,3 +33,4 @@ pub use risk::{Risk, RiskKind};
 pub use script::{AllowComment, Script, Statement};
 pub use shape::Shape;
 pub use substitute::{SubstituteError, substitute};
+pub use toll::{ForeignKeys, Subject, TableWork, Toll, Unless, stored_alike};

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::{
+    LockMode, classify,
     name::{QualifiedName, identifier},
-    tables, tree,
+    tables, toll, tree,
 };
 
 /// One thing that a reviewer should know before the statement runs.
@@ -88,9 +89,7 @@ const SERIAL: [&str; 6] = [
 
 pub(super) fn risks(statement: &SyntaxNode, tables: &[QualifiedName]) -> Vec<Risk> {
     let mut found = Vec::new();
-    let only_explained = statement.kind() == SyntaxKind::EXPLAIN
-        && !tree::tokens(statement).any(|token| token.kind() == SyntaxKind::ANALYZE_KW);
-    if only_explained {
+    if classify::only_explains(statement) {
         return found;
     }
     for node in tables::executed(statement) {
@@ -256,20 +255,21 @@ fn rewrite(table: &QualifiedName, add: &mut impl FnMut(RiskKind, String)) {
 }
 
 fn lock(statement: &SyntaxNode, tables: &[QualifiedName], found: &mut Vec<Risk>) {
-    let mode = tree::child(statement, SyntaxKind::LOCK_MODE_CLAUSE)
-        .and_then(|clause| clause.children().next())
-        .map_or(SyntaxKind::ACCESS_EXCLUSIVE, |mode| mode.kind());
+    let mode = toll::lock_table_mode(statement);
     for table in tables {
-        let (kind, who) = match mode {
-            SyntaxKind::ACCESS_EXCLUSIVE => (RiskKind::AccessExclusive, "reads and writes of"),
-            SyntaxKind::SHARE | SyntaxKind::SHARE_ROW_EXCLUSIVE | SyntaxKind::EXCLUSIVE => {
-                (RiskKind::BlocksWrites, "writes to")
-            }
-            _ => continue,
-        };
-        let sentence = format!("{who} {table} wait until the commit");
-        found.push(Risk::new(kind, Some(table), sentence));
+        found.extend(waits_until_commit(mode, table));
     }
+}
+
+/// Who waits for a lock that lasts as long as its transaction; nobody who uses the table, for the weak ones.
+fn waits_until_commit(mode: LockMode, table: &QualifiedName) -> Option<Risk> {
+    let (kind, who) = match mode {
+        _ if mode.blocks_reads() => (RiskKind::AccessExclusive, "reads and writes of"),
+        _ if mode.blocks_writes() => (RiskKind::BlocksWrites, "writes to"),
+        _ => return None,
+    };
+    let sentence = format!("{who} {table} wait until the commit");
+    Some(Risk::new(kind, Some(table), sentence))
 }
 
 fn alter_table(statement: &SyntaxNode, found: &mut Vec<Risk>) {
@@ -286,65 +286,12 @@ fn alter_table(statement: &SyntaxNode, found: &mut Vec<Risk>) {
     });
     let mut strongest = None;
     for action in actions {
-        strongest = strongest.max(lock_of(&action));
+        strongest = strongest.max(Some(toll::lock_of_action(&action)));
         if let Some((kind, sentence)) = cost_of(&action, &table) {
             found.push(Risk::new(kind, Some(&table), sentence));
         }
     }
-    let (kind, who) = match strongest {
-        Some(Lock::All) => (RiskKind::AccessExclusive, "reads and writes of"),
-        Some(Lock::Writes) => (RiskKind::BlocksWrites, "writes to"),
-        None => return,
-    };
-    let sentence = format!("{who} {table} wait until the commit");
-    found.push(Risk::new(kind, Some(&table), sentence));
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lock {
-    Writes,
-    All,
-}
-
-/// The lock that an action of ALTER TABLE takes; ACCESS EXCLUSIVE where the manual names no other.
-fn lock_of(action: &SyntaxNode) -> Option<Lock> {
-    match action.kind() {
-        SyntaxKind::VALIDATE_CONSTRAINT
-        | SyntaxKind::ATTACH_PARTITION
-        | SyntaxKind::CLUSTER_ON
-        | SyntaxKind::SET_WITHOUT_CLUSTER
-        | SyntaxKind::SET_OPTIONS
-        | SyntaxKind::RESET_OPTIONS => None,
-        SyntaxKind::DETACH_PARTITION
-            if tree::child(action, SyntaxKind::DETACH_CONCURRENTLY).is_some() =>
-        {
-            None
-        }
-        SyntaxKind::ALTER_COLUMN
-            if action.children().any(|option| {
-                matches!(
-                    option.kind(),
-                    SyntaxKind::SET_STATISTICS
-                        | SyntaxKind::SET_OPTIONS
-                        | SyntaxKind::SET_OPTIONS_LIST
-                        | SyntaxKind::RESET_OPTIONS
-                )
-            }) =>
-        {
-            None
-        }
-        SyntaxKind::ADD_CONSTRAINT
-            if tree::child(action, SyntaxKind::FOREIGN_KEY_CONSTRAINT).is_some() =>
-        {
-            Some(Lock::Writes)
-        }
-        SyntaxKind::ENABLE_TRIGGER
-        | SyntaxKind::DISABLE_TRIGGER
-        | SyntaxKind::ENABLE_REPLICA_TRIGGER
-        | SyntaxKind::ENABLE_ALWAYS_TRIGGER
-        | SyntaxKind::ALTER_CONSTRAINT => Some(Lock::Writes),
-        _ => Some(Lock::All),
-    }
+    found.extend(strongest.and_then(|mode| waits_until_commit(mode, &table)));
 }
 
 /// What an action of ALTER TABLE costs beside its lock.
@@ -390,13 +337,18 @@ fn cost_of(action: &SyntaxNode, table: &QualifiedName) -> Option<(RiskKind, Stri
     }
 }
 
-enum Value {
+/// Why the value of a new column has to be written row by row.
+pub(super) enum Value {
+    /// Its default calls this function, which differs for each row.
     Default(String),
+    /// It is filled from a sequence.
     Sequence,
+    /// It is computed and stored.
     Generated,
 }
 
-fn row_by_row_value(add_column: &SyntaxNode) -> Option<Value> {
+/// What of an ADD COLUMN has to be written row by row.
+pub(super) fn row_by_row_value(add_column: &SyntaxNode) -> Option<Value> {
     let serial = tree::child(add_column, SyntaxKind::PATH_TYPE)
         .and_then(|name| QualifiedName::from_node(&name))
         .is_some_and(|name| SERIAL.contains(&name.name.as_str()));

@@ -131,6 +131,14 @@ impl Script {
         }
     }
 
+    /// Reads a statement again that was planned as a part of its file. It is several ones where the file is
+    /// not to be split, and none where our parser does not know it.
+    pub fn reread(text: &str) -> Vec<Statement> {
+        // What the file's directives allowed was judged when it was planned.
+        let allowed = format!("-- outpost: transaction = false\n{text}");
+        Self::parse("", &allowed).map_or_else(|_| Vec::new(), |script| script.statements)
+    }
+
     /// The risks of each statement, without those on a table that an earlier statement of this script created.
     pub fn risks(&self) -> Vec<(&Statement, &Risk)> {
         let mut created: Vec<&QualifiedName> = Vec::new();

@@ -12,19 +12,35 @@ use super::{
 /// Names of WITH queries are not tables; bodies that are only stored (views, functions, rules, policies) touch
 /// nothing yet.
 pub(super) fn touched(statement: &SyntaxNode) -> Vec<QualifiedName> {
-    if is_metadata_only(statement.kind()) {
-        return Vec::new();
-    }
     let mut tables = Vec::new();
-    for node in executed(statement).filter(is_reference) {
-        if let Some(name) = QualifiedName::from_node(&node)
-            && !tables.contains(&name)
-            && !is_with_query(&node, &name)
-        {
+    for (_, name) in met(statement) {
+        if !tables.contains(&name) {
             tables.push(name);
         }
     }
     tables
+}
+
+/// Every reference to a table that the statement reads, writes or locks, with the name.
+pub(super) fn met(statement: &SyntaxNode) -> impl Iterator<Item = (SyntaxNode, QualifiedName)> {
+    let nodes = (!is_metadata_only(statement.kind())).then(|| found(executed(statement)));
+    nodes.into_iter().flatten()
+}
+
+/// Every reference to a table, with the name, also in bodies that are only stored.
+pub(super) fn references(
+    statement: &SyntaxNode,
+) -> impl Iterator<Item = (SyntaxNode, QualifiedName)> {
+    found(statement.descendants())
+}
+
+fn found(
+    nodes: impl Iterator<Item = SyntaxNode>,
+) -> impl Iterator<Item = (SyntaxNode, QualifiedName)> {
+    nodes.filter(is_reference).filter_map(|node| {
+        let name = QualifiedName::from_node(&node)?;
+        (!is_with_query(&node, &name)).then_some((node, name))
+    })
 }
 
 /// The tables and materialized views that the statement creates, whether or not `if not exists` is given.

@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::model::id::StoreKind;
 use crate::model::plan::{
     KeyCounts, KeyTime, Origin, Outcome, Rehearsal, RehearsalServer, StatementRehearsal,
-    StepRehearsal, TableImpact, TableWork, WayBack,
+    StepRehearsal, TableImpact, WayBack,
 };
-use crate::model::sql::LockMode;
+use crate::model::sql::{LockMode, TableWork};
 
 /// What a statement does to a table, as far as its text and the catalog tell.
 #[derive(Serialize, JsonSchema)]
@@ -74,13 +74,11 @@ pub(super) struct RehearsalJson<'a> {
     server_version: &'a str,
     /// The target's version, where it is known.
     target_version: Option<&'a str>,
-    /// `empty`, `replayed`, `copied` or `sampled`.
-    #[schemars(extend("enum" = ["empty", "replayed", "copied", "sampled"]))]
+    /// `empty`, `replayed` or `sampled`.
+    #[schemars(extend("enum" = ["empty", "replayed", "sampled"]))]
     origin: &'static str,
     /// For `replayed`.
     migrations: Vec<String>,
-    /// For `copied`.
-    program: Option<&'a str>,
     /// For `sampled`.
     keys: Option<u64>,
     /// How it differs from the target before the first step.
@@ -181,11 +179,10 @@ impl From<&KeyCounts> for KeysJson {
 }
 
 pub(super) fn rehearsal(store: StoreKind, rehearsal: &Rehearsal) -> RehearsalJson<'_> {
-    let (origin, migrations, program, keys) = match &rehearsal.origin {
-        Origin::Empty => ("empty", &[][..], None, None),
-        Origin::Replayed { migrations } => ("replayed", migrations.as_slice(), None, None),
-        Origin::Copied { program } => ("copied", &[][..], Some(program.as_str()), None),
-        Origin::Sampled { keys } => ("sampled", &[][..], None, Some(*keys)),
+    let (origin, migrations, keys) = match &rehearsal.origin {
+        Origin::Empty => ("empty", &[][..], None),
+        Origin::Replayed { migrations } => ("replayed", migrations.as_slice(), None),
+        Origin::Sampled { keys } => ("sampled", &[][..], Some(*keys)),
     };
     RehearsalJson {
         store,
@@ -194,7 +191,6 @@ pub(super) fn rehearsal(store: StoreKind, rehearsal: &Rehearsal) -> RehearsalJso
         target_version: rehearsal.target_version.as_deref(),
         origin,
         migrations: migrations.iter().map(ToString::to_string).collect(),
-        program,
         keys,
         differences: &rehearsal.differences,
         failed: rehearsal.failed.as_deref(),

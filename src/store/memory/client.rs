@@ -289,7 +289,12 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn estimate(&self, _: &Step, _: &PlanConfig) -> Result<StepEvidence, StoreError> {
+    async fn estimate(
+        &self,
+        _: &Step,
+        _: &[Step],
+        _: &PlanConfig,
+    ) -> Result<StepEvidence, StoreError> {
         Ok(StepEvidence::default())
     }
 

@@ -57,7 +57,7 @@ pub(super) fn target(
     let (rest, mut taken) = take_out(endpoint.url.expose());
     let not_understood = || StoreErrorKind::Unreachable {
         // The driver's complaint may quote a part of the address, and any part may be a password.
-        reason: "its address in outpost.toml is not understood".to_owned(),
+        reason: "its address is not understood".to_owned(),
     };
     let mut config: Config = rest.parse().map_err(|_| not_understood())?;
     let tls = match taken.remove("sslmode").as_deref() {

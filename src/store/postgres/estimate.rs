@@ -1,41 +1,49 @@
-//! The sizes of the tables that a step meets, from the catalog's statistics: nothing is counted, and no
-//! function is called that would wait behind an ALTER TABLE.
+//! What a step would do to the tables that are there: their sizes, locks and rewrites, from the step's text
+//! and the catalog. Nothing is counted, and no function is called that would wait behind an ALTER TABLE.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PostgresStore;
-use super::quote::literal;
+use super::impact::{self, Way};
+use super::relations::Relation;
 use crate::model::plan::{Step, StepContent, StepEvidence, TableSize, Warning, WarningKind};
 use crate::model::sql::{QualifiedName, Risk, RiskKind};
 use crate::store::StoreError;
 
 impl PostgresStore {
-    pub(super) async fn estimate_step(&self, step: &Step) -> Result<StepEvidence, StoreError> {
+    pub(super) async fn estimate_step(
+        &self,
+        step: &Step,
+        before: &[Step],
+    ) -> Result<StepEvidence, StoreError> {
         let StepContent::Sql(content) = &step.content else {
             return Ok(StepEvidence::default());
         };
-        let created: BTreeSet<&QualifiedName> =
-            content.statements.iter().flat_map(|s| &s.creates).collect();
-        let touched: BTreeSet<&QualifiedName> = content
-            .statements
-            .iter()
-            .flat_map(|s| {
-                s.tables
-                    .iter()
-                    .chain(s.risks.iter().filter_map(|r| r.table.as_ref()))
-            })
-            .filter(|name| !created.contains(name))
-            .collect();
-        let sizes = self.sizes(&touched).await?;
+        let mut way = Way::default();
+        for earlier in before {
+            if let StepContent::Sql(content) = &earlier.content {
+                content.statements.iter().for_each(|s| way.pass(s));
+            }
+        }
+        let mut names = impact::names(&content.statements);
+        names.extend(way.originals().cloned());
+        let relations = self.relations(&names).await?;
         let mut warnings = Vec::new();
+        let mut statements = Vec::new();
+        let mut met = BTreeSet::new();
         let mut locks = Locks::new(content.transaction);
         for statement in &content.statements {
+            let impact = impact::impact(statement, &way, &relations);
             for risk in &statement.risks {
-                let on_new = risk.table.as_ref().is_some_and(|t| created.contains(t));
+                let on_new = risk.table.as_ref().is_some_and(|t| way.creates(t));
                 if on_new && risk.is_harmless_on_new_table() || locks.implies(risk) {
                     continue;
                 }
-                let size = risk.table.as_ref().and_then(|t| sizes.get(t));
+                let size = risk
+                    .table
+                    .as_ref()
+                    .and_then(|t| relations.named(way.now(t)))
+                    .map(size);
                 warnings.push(Warning {
                     kind: match risk.kind {
                         RiskKind::DropsData => WarningKind::DataLoss,
@@ -43,77 +51,41 @@ impl PostgresStore {
                         RiskKind::AccessExclusive | RiskKind::BlocksWrites => WarningKind::Blocking,
                     },
                     message: match size {
-                        Some(size) => format!("{} ({})", risk.sentence, describe(size)),
+                        Some(size) => format!("{} ({})", risk.sentence, describe(&size)),
                         None => risk.sentence.clone(),
                     },
                     line: Some(statement.line),
                 });
             }
+            met.extend(impact.tables.iter().map(|table| table.table.clone()));
+            let named = statement
+                .tables
+                .iter()
+                .filter_map(|name| relations.named(way.now(name)));
+            met.extend(named.map(|relation| relation.name.clone()));
+            statements.push(impact);
+            way.pass(statement);
         }
-        // Two spellings may name one table.
-        let tables: BTreeMap<String, TableSize> = sizes
-            .into_values()
-            .map(|size| (size.table.clone(), size))
+        // By name, each once, however often and by whatever spelling it was met.
+        let tables: BTreeMap<&str, TableSize> = relations
+            .tables()
+            .filter(|table| met.contains(&table.name))
+            .map(|table| (table.name.as_str(), size(table)))
             .collect();
         Ok(StepEvidence {
             tables: tables.into_values().collect(),
+            statements,
             warnings,
             ..StepEvidence::default()
         })
     }
+}
 
-    /// The sizes of those tables that exist.
-    async fn sizes(
-        &self,
-        tables: &BTreeSet<&QualifiedName>,
-    ) -> Result<BTreeMap<QualifiedName, TableSize>, StoreError> {
-        if tables.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let mut wanted = Vec::new();
-        for (place, name) in tables.iter().enumerate() {
-            wanted.push(format!(
-                "({place}, to_regclass({})::oid)",
-                self.quoted(literal(&name.quoted()))?
-            ));
-        }
-        let sql = format!(
-            "with recursive wanted (place, oid) as (values {}), \
-             tree as (select place, oid from wanted where oid is not null \
-               union select t.place, i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.oid), \
-             part as (select t.place, c.oid, c.relkind, c.reltuples, c.reltoastrelid from tree t \
-               join pg_catalog.pg_class c on c.oid = t.oid), \
-             piece as (select place, oid from part union select place, reltoastrelid from part where reltoastrelid <> 0), \
-             file as (select place, oid from piece union \
-               select p.place, i.indexrelid from piece p join pg_catalog.pg_index i on i.indrelid = p.oid) \
-             select w.place, format('%I.%I', n.nspname, c.relname), \
-               (select sum(p.reltuples)::bigint from part p \
-                 where p.place = w.place and p.relkind in ('r', 'm') and p.reltuples >= 0), \
-               (select coalesce(sum(f.relpages::bigint), 0) * current_setting('block_size')::bigint from file x \
-                 join pg_catalog.pg_class f on f.oid = x.oid where x.place = w.place) \
-             from wanted w join pg_catalog.pg_class c on c.oid = w.oid \
-             join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-             where c.relkind in ('r', 'p', 'm', 'f') order by w.place",
-            wanted.join(", ")
-        );
-        let session = self.reading("reading table sizes").await?;
-        let rows = session
-            .rows(&sql)
-            .await
-            .map_err(|e| session.error("reading table sizes", &e))?;
-        session.roll_back().await;
-        let names: Vec<&QualifiedName> = tables.iter().copied().collect();
-        let sizes = rows.iter().filter_map(|row| {
-            let text = |column: usize| row.get(column)?.as_deref();
-            let name = names.get(text(0)?.parse::<usize>().ok()?)?;
-            let size = TableSize {
-                table: text(1)?.to_owned(),
-                rows: text(2).and_then(|n| n.parse().ok()),
-                bytes: text(3)?.parse().ok()?,
-            };
-            Some(((*name).clone(), size))
-        });
-        Ok(sizes.collect())
+fn size(relation: &Relation) -> TableSize {
+    TableSize {
+        table: relation.name.clone(),
+        rows: relation.rows,
+        bytes: relation.bytes,
     }
 }
 

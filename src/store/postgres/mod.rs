@@ -12,6 +12,7 @@ mod estimate;
 mod failure;
 mod golang;
 mod history;
+mod impact;
 mod index;
 mod lease;
 mod ledger;
@@ -20,12 +21,18 @@ mod orphan;
 mod paired;
 mod password;
 mod quote;
+mod rehearse;
+mod relations;
 mod reuse;
+mod scratch;
 mod script;
 mod session;
 mod tls;
 mod transaction;
 mod verify;
+
+pub use rehearse::Tried;
+pub use scratch::{Scratch, ServerFacts};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -207,8 +214,13 @@ impl Store for PostgresStore {
         self.verify_migration(migration).await
     }
 
-    async fn estimate(&self, step: &Step, _: &PlanConfig) -> Result<StepEvidence, StoreError> {
-        self.estimate_step(step).await
+    async fn estimate(
+        &self,
+        step: &Step,
+        before: &[Step],
+        _: &PlanConfig,
+    ) -> Result<StepEvidence, StoreError> {
+        self.estimate_step(step, before).await
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {

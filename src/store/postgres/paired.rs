@@ -50,7 +50,7 @@ impl PostgresStore {
 
 /// Whether the text of a statement has nothing against a transaction. What the parser does not know is left
 /// alone.
-fn may_share(file: &str, statement: &PlannedStatement) -> bool {
+pub(super) fn may_share(file: &str, statement: &PlannedStatement) -> bool {
     let Ok(script) = Script::parse(file, &statement.text) else {
         return false;
     };
@@ -58,6 +58,7 @@ fn may_share(file: &str, statement: &PlannedStatement) -> bool {
         && matches!(script.statements.as_slice(), [only] if only.class.outside_transaction.is_none())
 }
 
-fn refuses(error: &StoreError) -> bool {
+/// Whether a statement failed since it refuses a transaction.
+pub(super) fn refuses(error: &StoreError) -> bool {
     matches!(&error.kind, StoreErrorKind::Statement(error) if REFUSALS.contains(&error.code.as_str()))
 }

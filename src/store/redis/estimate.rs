@@ -1,14 +1,18 @@
 //! What a step would meet, by the same classification and the same decision as apply: reading only.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use redis::Pipeline;
 
 use super::RedisStore;
 use super::link::Session;
-use super::survey::{Survey, keys_error};
+use super::read::allowed;
+use super::survey::{Sample, Survey, keys_error};
 use crate::model::config::PlanConfig;
-use crate::model::plan::{Action, KeyCounts, Step, StepEvidence, Warning, WarningKind};
+use crate::model::plan::{Action, KeyCounts, KeyTime, Step, StepEvidence, Warning, WarningKind};
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::findings::Findings;
 use crate::model::redis::op::{Decision, Item, Op, Sort, Work};
@@ -22,7 +26,19 @@ struct Outlook {
     excepted: u64,
     lossy: u64,
     findings: Findings,
+    /// Keys that need work, by step.
+    work: BTreeMap<usize, Sample>,
 }
+
+/// Keys of which the speed of reading tells something.
+const ENOUGH: u64 = 1_000;
+
+/// How often a run goes over all keys: before, for the work, and to prove that nothing is left.
+const READINGS: u64 = 3;
+
+/// How many times as long as to read a key it may take to write one, with the pauses so that other clients
+/// hardly wait. In docs/benchmarks.md a run takes 3 to 6 times as long as its plan; this leaves as much again.
+const WRITE_TO_READ: u64 = 9;
 
 impl RedisStore {
     pub(super) async fn estimate_step(
@@ -42,10 +58,12 @@ impl RedisStore {
         };
         self.compile(session, &step.id, &declaration).await?;
         self.refuse_split(session, &step.id, &declaration).await?;
+        let begun = Instant::now();
         if !declaration.scope.is_empty() {
             self.look(session, step, &declaration, &mut survey, &mut outlook)
                 .await?;
         }
+        let took = begun.elapsed();
         let mut warnings = Vec::new();
         if matches!(step.action, Action::Revert { .. }) && !outlook.findings.is_empty() {
             return Err(keys_error(session, &step.id, outlook.findings.sentences()));
@@ -108,8 +126,8 @@ impl RedisStore {
             done: outlook.done,
             ignored: survey.ignored,
             extra_bytes,
-            bytes: None,
-            time: None,
+            bytes: self.bytes(session, &outlook.work).await?,
+            time: time(survey.in_scope, outlook.to_do, took),
         };
         Ok(StepEvidence {
             keys: Some(keys),
@@ -158,6 +176,35 @@ impl RedisStore {
             .await
     }
 
+    /// The memory of keys, from a sample of each step's; `None` where the user may not ask for sizes.
+    async fn bytes(
+        &self,
+        session: Session<'_>,
+        work: &BTreeMap<usize, Sample>,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut total = 0;
+        for sample in work.values().filter(|sample| !sample.keys.is_empty()) {
+            let mut pipeline = Pipeline::new();
+            for key in &sample.keys {
+                pipeline.cmd("MEMORY").arg("USAGE").arg(key);
+            }
+            let answers = session
+                .pipeline("asking for the size of keys", &pipeline)
+                .await?;
+            let mut bytes = 0;
+            for answer in answers {
+                match allowed::<Option<u64>>(session, answer)? {
+                    Some(size) => bytes += size.unwrap_or_default(),
+                    None => return Ok(None),
+                }
+            }
+            let sampled = u64::try_from(sample.keys.len()).unwrap_or(u64::MAX);
+            total += u64::try_from(u128::from(bytes) * u128::from(sample.of) / u128::from(sampled))
+                .unwrap_or(u64::MAX);
+        }
+        Ok(Some(total))
+    }
+
     async fn memory_warning(
         &self,
         session: Session<'_>,
@@ -182,8 +229,44 @@ impl RedisStore {
     }
 }
 
+/// How long a step may take, from how long it took to read its keys: at least one reading of all of them, at
+/// most all readings and the writing of those to do, where no limit was set.
+fn time(read: u64, to_do: u64, took: Duration) -> Option<KeyTime> {
+    let micros = u64::try_from(took.as_micros()).ok()?.max(1);
+    if to_do == 0 || read < ENOUGH {
+        return None;
+    }
+    let ms = |keys: u64| {
+        let micros = u128::from(keys) * u128::from(micros) / u128::from(read);
+        u64::try_from(micros / 1000).unwrap_or(u64::MAX)
+    };
+    Some(KeyTime {
+        read_per_second: u64::try_from(u128::from(read) * 1_000_000 / u128::from(micros)).ok()?,
+        least_ms: ms(read),
+        most_ms: ms((READINGS * read).saturating_add(to_do.saturating_mul(WRITE_TO_READ))),
+    })
+}
+
 impl Outlook {
     fn count(
+        &mut self,
+        action: &Action,
+        item: &Item<'_>,
+        decision: Decision,
+        target: bool,
+        lossy_allowed: bool,
+    ) {
+        let before = self.to_do;
+        self.judge(action, item, decision, target, lossy_allowed);
+        if self.to_do > before {
+            self.work
+                .entry(item.step.number)
+                .or_default()
+                .pass(&item.key);
+        }
+    }
+
+    fn judge(
         &mut self,
         action: &Action,
         item: &Item<'_>,

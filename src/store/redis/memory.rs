@@ -5,11 +5,11 @@ use redis::Pipeline;
 use super::RedisStore;
 use super::keys::BYTES_PER_SOURCE;
 use super::link::Session;
-use super::read::{info_field, parsed};
+use super::read::{allowed, info_field, parsed};
 use super::survey::Survey;
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::op::Op;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// What the server says of its memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +57,8 @@ impl RedisStore {
                 .into_iter();
             let mut bytes = 0;
             while let (Some(size), Some(there)) = (answers.next(), answers.next()) {
-                let size: Option<u64> = match parsed(session, size) {
-                    Ok(size) => size,
-                    Err(StoreError {
-                        kind: StoreErrorKind::Permission { .. },
-                        ..
-                    }) => return Ok(None),
-                    Err(error) => return Err(error),
+                let Some(size) = allowed::<Option<u64>>(session, size)? else {
+                    return Ok(None);
                 };
                 if parsed::<i64>(session, there)? == 0 {
                     bytes += size.unwrap_or_default();

@@ -179,7 +179,12 @@ impl Store for RedisStore {
         }
     }
 
-    async fn estimate(&self, step: &Step, plan: &PlanConfig) -> Result<StepEvidence, StoreError> {
+    async fn estimate(
+        &self,
+        step: &Step,
+        _: &[Step],
+        plan: &PlanConfig,
+    ) -> Result<StepEvidence, StoreError> {
         self.estimate_step(step, plan).await
     }
 

@@ -202,6 +202,21 @@ pub(super) fn parsed<T: redis::FromRedisValue>(
     redis::from_redis_value(value).map_err(|e| session.unexpected(DOING, &e))
 }
 
+/// As [`parsed`], but `None` where the user lacks the right to ask.
+pub(super) fn allowed<T: redis::FromRedisValue>(
+    session: Session<'_>,
+    answer: RedisResult<Value>,
+) -> Result<Option<T>, StoreError> {
+    match parsed(session, answer) {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError {
+            kind: StoreErrorKind::Permission { .. },
+            ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn text(session: Session<'_>, answer: RedisResult<Value>) -> Result<String, StoreError> {
     parsed(session, answer)
 }

@@ -31,10 +31,43 @@ pub(super) struct Survey {
     samples: BTreeMap<usize, Sample>,
 }
 
+/// A few of many keys, evenly spread over the order in which they come.
 #[derive(Debug, Clone)]
-struct Sample {
-    keys: Vec<Vec<u8>>,
+pub(super) struct Sample {
+    pub(super) keys: Vec<Vec<u8>>,
+    /// Keys that came by.
+    pub(super) of: u64,
     every: u64,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            of: 0,
+            every: 1,
+        }
+    }
+}
+
+impl Sample {
+    /// Lets a key come by.
+    pub(super) fn pass(&mut self, key: &[u8]) {
+        if self.of.is_multiple_of(self.every) {
+            if self.keys.len() == SAMPLE {
+                let mut kept = 0;
+                self.keys.retain(|_| {
+                    kept += 1;
+                    kept % 2 == 1
+                });
+                self.every *= 2;
+            }
+            if self.of.is_multiple_of(self.every) {
+                self.keys.push(key.to_vec());
+            }
+        }
+        self.of += 1;
+    }
 }
 
 impl Survey {
@@ -44,25 +77,8 @@ impl Survey {
     }
 
     fn count(&mut self, step: usize, key: &[u8]) {
-        let count = self.by_step.entry(step).or_default();
-        let sample = self.samples.entry(step).or_insert(Sample {
-            keys: Vec::new(),
-            every: 1,
-        });
-        if count.is_multiple_of(sample.every) {
-            if sample.keys.len() == SAMPLE {
-                let mut kept = 0;
-                sample.keys.retain(|_| {
-                    kept += 1;
-                    kept % 2 == 1
-                });
-                sample.every *= 2;
-            }
-            if count.is_multiple_of(sample.every) {
-                sample.keys.push(key.to_vec());
-            }
-        }
-        *count += 1;
+        *self.by_step.entry(step).or_default() += 1;
+        self.samples.entry(step).or_default().pass(key);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::exit::Exit;
-use crate::engine::{ApplyError, ReplayError};
+use crate::engine::{ApplyError, RehearsalError, ReplayError};
 use crate::model::codec::CodecError;
 use crate::model::config::ConfigError;
 use crate::model::graph::GraphError;
@@ -79,6 +79,14 @@ pub(super) enum CliError {
     UnknownLease(String),
     #[error("the lease {id} is alive: {holder} renewed it within the last 15 seconds")]
     LeaseAlive { id: String, holder: String },
+    #[error(transparent)]
+    Rehearsal(Box<RehearsalError>),
+    #[error("the rehearsal failed {place}: {reason}")]
+    RehearsalFailed {
+        place: String,
+        reason: String,
+        file: Option<String>,
+    },
     #[error("the plan has digest {found}, not {expected}")]
     OtherDigest { expected: String, found: String },
     #[error(transparent)]
@@ -110,6 +118,12 @@ impl From<ReplayError> for CliError {
     }
 }
 
+impl From<RehearsalError> for CliError {
+    fn from(error: RehearsalError) -> Self {
+        Self::Rehearsal(Box::new(error))
+    }
+}
+
 impl CliError {
     /// A failed write to stdout.
     pub(super) fn from_write(error: std::io::Error) -> Self {
@@ -136,6 +150,9 @@ impl CliError {
                 Some("nothing was changed; plan again and have the new plan reviewed: outpost migrate plan -out FILE".to_owned())
             }
             Self::Replay(e) => e.hint(),
+            Self::Rehearsal(e) => e.hint(),
+            Self::RehearsalFailed { file: Some(file), .. } => Some(format!("{file} is written all the same, with what was seen; correct the migration and plan again, or apply it if you know better")),
+            Self::RehearsalFailed { file: None, .. } => Some("correct the migration and plan again".to_owned()),
             Self::Sandbox(e) => e.hint(),
             Self::NobodyToAsk => Some("pass --yes to go ahead without a question".to_owned()),
             Self::Command { .. } => Some("check that the program is installed and on PATH".to_owned()),

@@ -6,6 +6,7 @@ mod estimate;
 mod half_done;
 mod heartbeat;
 mod observe;
+mod rehearse;
 mod replay;
 mod verify;
 
@@ -16,6 +17,7 @@ pub use apply::{Applied, ApplyError, ApplyOptions, apply};
 pub use estimate::estimate;
 pub use half_done::half_done;
 pub use observe::{Depth, observe};
+pub use rehearse::{RehearsalError, Stage, has_sql, refuse_same_server, rehearse};
 pub use replay::{ReplayError, replay, unreplayed_lock};
 pub use verify::verify;
 

@@ -65,7 +65,7 @@ pub async fn replay(
     holder: Holder,
 ) -> Result<Lock, ReplayError> {
     let stores = Stores::new().with(store);
-    let sql = sql_alone(catalog);
+    let sql = sql_of(catalog, &catalog.ids_of(StoreKind::Sql).cloned().collect());
     let sql_graph = Graph::new(&sql)?;
     let mut lock = unreplayed_lock(catalog, graph);
     let mut desired = Desired {
@@ -86,37 +86,7 @@ pub async fn replay(
             continue;
         }
         desired.ids.insert(pin.id.clone());
-        let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
-        let plan = Plan::new(
-            plan(&sql, &sql_graph, &observed, &desired)?,
-            Evidence::default(),
-        )?;
-        let options = ApplyOptions {
-            holder: holder.clone(),
-            lease_id: format!("replay of {}", pin.id),
-            parallelism: 1,
-            lock_wait: None,
-        };
-        let applied = apply(
-            &stores,
-            &plan,
-            &options,
-            &NoEvents,
-            &CancellationToken::new(),
-        )
-        .await?;
-        if let Applied::Ran(report) = applied {
-            let failed = report
-                .steps
-                .into_iter()
-                .find_map(|step| match step.outcome {
-                    StepOutcome::Failed(error) => Some(error),
-                    _ => None,
-                });
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
-        }
+        advance(&stores, &sql, &sql_graph, &desired, &holder).await?;
         let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
         let schema = observed
             .stores
@@ -126,6 +96,45 @@ pub async fn replay(
         pin.objects = schema.map(|s| s.digests()).unwrap_or_default();
     }
     Ok(lock)
+}
+
+/// Brings an empty database to what is desired of it, or on from there.
+///
+/// # Errors
+/// [`ReplayError`] where a migration does not run.
+pub(super) async fn advance(
+    stores: &Stores,
+    catalog: &Catalog,
+    graph: &Graph,
+    desired: &Desired,
+    holder: &Holder,
+) -> Result<(), ReplayError> {
+    let observed = observe(stores, catalog, &desired.config, Depth::Full).await?;
+    let plan = Plan::new(
+        plan(catalog, graph, &observed, desired)?,
+        Evidence::default(),
+    )?;
+    let options = ApplyOptions {
+        holder: holder.clone(),
+        lease_id: format!("replay to {}", plan.digest.short()),
+        parallelism: 1,
+        lock_wait: None,
+    };
+    let cancel = CancellationToken::new();
+    let Applied::Ran(report) = apply(stores, &plan, &options, &NoEvents, &cancel).await? else {
+        return Ok(());
+    };
+    let failed = report
+        .steps
+        .into_iter()
+        .find_map(|step| match step.outcome {
+            StepOutcome::Failed(error) => Some(error),
+            _ => None,
+        });
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
 }
 
 /// A lock of the files alone, in the order in which they would run.
@@ -149,13 +158,14 @@ pub fn unreplayed_lock(catalog: &Catalog, graph: &Graph) -> Lock {
     }
 }
 
-fn sql_alone(catalog: &Catalog) -> Catalog {
+/// The SQL migrations of `ids` and what they require of one another.
+pub(super) fn sql_of(catalog: &Catalog, ids: &BTreeSet<MigrationId>) -> Catalog {
     let migrations: BTreeMap<MigrationId, Migration> = catalog
         .iter()
-        .filter(|m| m.store() == StoreKind::Sql)
+        .filter(|m| m.store() == StoreKind::Sql && ids.contains(&m.id))
         .map(|m| {
             let mut migration = m.clone();
-            migration.requires.retain(|id| id.store() == StoreKind::Sql);
+            migration.requires.retain(|id| ids.contains(id));
             (m.id.clone(), migration)
         })
         .collect();

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{Product, SandboxError};
 
@@ -37,18 +38,35 @@ const REDIS_FOLDERS: [&str; 9] = [
     "/home/linuxbrew/.linuxbrew/bin",
 ];
 
-/// The folder that holds both `initdb` and `postgres`.
-pub fn postgres_folder() -> Result<PathBuf, SandboxError> {
-    candidates(&POSTGRES_FOLDERS)
-        .into_iter()
-        .find(|folder| {
-            ["initdb", "postgres"]
-                .iter()
-                .all(|name| is_program(&folder.join(name)))
-        })
+/// The folder that holds both `initdb` and `postgres`; one with this major version before any other.
+pub fn postgres_folder(preferred: Option<u32>) -> Result<PathBuf, SandboxError> {
+    let mut folders = candidates(&POSTGRES_FOLDERS).into_iter().filter(|folder| {
+        ["initdb", "postgres"]
+            .iter()
+            .all(|name| is_program(&folder.join(name)))
+    });
+    let first = folders.next();
+    let is_preferred = |folder: &PathBuf| preferred.is_some() && major(folder) == preferred;
+    first
+        .iter()
+        .cloned()
+        .chain(folders)
+        .find(is_preferred)
+        .or(first)
         .ok_or_else(|| SandboxError::Missing {
             products: vec![Product::Postgres],
         })
+}
+
+/// The major version of the `postgres` in a folder, such as 15 of `postgres (PostgreSQL) 15.8`.
+fn major(folder: &Path) -> Option<u32> {
+    let output = Command::new(folder.join("postgres"))
+        .arg("--version")
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (_, version) = text.split_once(") ")?;
+    version.split(['.', ' ', '\n']).next()?.parse().ok()
 }
 
 /// `redis-server`, else `valkey-server`.

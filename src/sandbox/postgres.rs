@@ -60,6 +60,7 @@ impl PostgresServer {
 #[derive(Debug, Clone, Default)]
 pub struct PostgresBuilder {
     programs: Option<PathBuf>,
+    preferred: Option<u32>,
     settings: Vec<(String, String)>,
 }
 
@@ -78,11 +79,18 @@ impl PostgresBuilder {
         self
     }
 
+    /// Takes this major version where it is installed, and else the newest that is.
+    #[must_use]
+    pub fn prefer(mut self, major: Option<u32>) -> Self {
+        self.preferred = major;
+        self
+    }
+
     /// Looks for the programs now, so that missing ones are known before anything is started.
     pub(super) fn locate(self) -> Result<Self, SandboxError> {
         let programs = match self.programs {
             Some(folder) => folder,
-            None => find::postgres_folder()?,
+            None => find::postgres_folder(self.preferred)?,
         };
         Ok(Self {
             programs: Some(programs),
@@ -96,7 +104,9 @@ impl PostgresBuilder {
     /// [`SandboxError::Missing`] when Postgres is not installed; otherwise what kept it from starting,
     /// with the last lines of its log.
     pub fn start(self) -> Result<PostgresServer, SandboxError> {
-        let Self { programs, settings } = self.locate()?;
+        let Self {
+            programs, settings, ..
+        } = self.locate()?;
         let programs = programs.unwrap_or_default();
         let kind = Postgres {
             programs,

@@ -7,11 +7,13 @@ use outpost::model::config::{PlanConfig, PlanPostgres, PlanRedis};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::lease::{Holder, LeaseInfo};
 use outpost::model::plan::{
-    Action, Decision, Evidence, KeyCounts, Plan, PlannedStatement, Purpose, RecordedEntry,
-    RecordedStatus, RecordedStore, RedisContent, Resolution, SqlContent, Step, StepContent,
-    StepEvidence, TableSize, Warning, WarningKind,
+    Action, Decision, Evidence, KeyCounts, KeyTime, LockTaken, Origin, Outcome, Plan,
+    PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
+    Rehearsal, RehearsalServer, Resolution, SqlContent, StatementImpact, StatementRehearsal, Step,
+    StepContent, StepEvidence, StepRehearsal, TableImpact, TableSize, Warning, WarningKind,
+    WayBack,
 };
-use outpost::model::sql::QualifiedName;
+use outpost::model::sql::{LockMode, QualifiedName, TableWork};
 use outpost::model::state::{
     Fingerprint, GolangMigrate, GolangVersion, Legacy, StoreIdentity, StoreState,
 };
@@ -306,11 +308,65 @@ pub fn every_action() -> Plan {
                         bytes: 8192,
                     },
                 ],
+                rehearsal: Some(StepRehearsal {
+                    outcome: Outcome::Done,
+                    ms: 1_234,
+                    statements: vec![
+                        StatementRehearsal {
+                            ms: 3,
+                            locks: vec![LockTaken {
+                                relation: "public.attempts".to_owned(),
+                                mode: LockMode::AccessExclusive,
+                            }],
+                            rewritten: vec!["public.attempts".to_owned()],
+                            indexes_built: vec!["public.attempts_pkey".to_owned()],
+                        },
+                        StatementRehearsal::default(),
+                    ],
+                    keys: None,
+                    way_back: Some(WayBack::Differs {
+                        differences: vec!["index public.attempts_at is missing".to_owned()],
+                    }),
+                }),
+                statements: vec![
+                    StatementImpact {
+                        tables: vec![TableImpact {
+                            partitions: 3,
+                            ..impact(
+                                "public.attempts",
+                                LockMode::AccessExclusive,
+                                TableWork::None,
+                            )
+                        }],
+                    },
+                    StatementImpact {
+                        tables: vec![
+                            TableImpact {
+                                created_here: true,
+                                ..impact("fresh", LockMode::AccessExclusive, TableWork::Rewrite)
+                            },
+                            TableImpact {
+                                why: Some("a reason, <b>in words</b>".to_owned()),
+                                ..impact(
+                                    "public.attempts",
+                                    LockMode::RowExclusive,
+                                    TableWork::EveryRow,
+                                )
+                            },
+                            impact("public.events", LockMode::AccessShare, TableWork::SomeRows),
+                        ],
+                    },
+                ],
                 warnings: vec![
                     warning(
                         WarningKind::Blocking,
                         "writes to public.attempts (about 1,234,567 rows) wait while it runs",
                         Some(12),
+                    ),
+                    warning(
+                        WarningKind::Rehearsal,
+                        "its way back does not bring back what was there: index public.attempts_at is missing",
+                        None,
                     ),
                     warning(
                         WarningKind::NoVerification,
@@ -330,13 +386,18 @@ pub fn every_action() -> Plan {
                     done: 989_999,
                     ignored: 1,
                     extra_bytes: Some(52_428_800),
-                    ..KeyCounts::default()
+                    bytes: Some(1_048_576),
+                    time: Some(KeyTime {
+                        read_per_second: 120_000,
+                        least_ms: 8_333,
+                        most_ms: 70_000,
+                    }),
                 }),
                 ..StepEvidence::default()
             },
         ),
     ]);
-    plan_of(
+    let mut plan = plan_of(
         Purpose::Migrate,
         vec![
             revert,
@@ -350,7 +411,32 @@ pub fn every_action() -> Plan {
             decided,
         ],
         evidence,
-    )
+    );
+    plan.evidence.rehearsal = BTreeMap::from([(
+        StoreKind::Sql,
+        Rehearsal {
+            server: RehearsalServer::Throwaway,
+            version: "15.8".to_owned(),
+            target_version: Some("16".to_owned()),
+            origin: Origin::Replayed {
+                migrations: vec![id("sql/0001_init"), id("sql/0012_rejected")],
+            },
+            differences: vec!["table public.by_<hand> is missing".to_owned()],
+            failed: None,
+        },
+    )]);
+    plan
+}
+
+fn impact(table: &str, lock: LockMode, work: TableWork) -> TableImpact {
+    TableImpact {
+        table: table.to_owned(),
+        created_here: false,
+        lock,
+        partitions: 0,
+        work,
+        why: None,
+    }
 }
 
 pub fn warning(kind: WarningKind, message: &str, line: Option<u32>) -> Warning {

@@ -9,6 +9,7 @@ mod list;
 mod lock;
 mod new;
 mod plan;
+mod rehearse;
 mod resolve;
 mod show;
 mod signature;

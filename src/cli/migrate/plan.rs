@@ -6,10 +6,13 @@ use crate::cli::args::{Format, Globals, OnlyStore};
 use crate::cli::context::{Project, block_on};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::migrate::rehearse::{self, Rehearse};
 use crate::cli::migrate::signature::{self, Sign};
 use crate::cli::output::Output;
 use crate::engine::Depth;
-use crate::model::plan::{self, Desired};
+use crate::model::plan::{self, Decision, Desired, Evidence};
+use crate::model::state::ObservedState;
 use crate::render::{self, Detail, PlanView};
 
 /// Show what it takes to reach the desired version, and save it with -out
@@ -31,6 +34,9 @@ pub(in crate::cli) struct Plan {
 
     #[command(flatten)]
     scope: Scope,
+
+    #[command(flatten)]
+    rehearse: Rehearse,
 
     /// How to print
     #[arg(long, default_value = "text")]
@@ -74,11 +80,20 @@ impl Scope {
 
     /// Makes the plan.
     pub(super) async fn plan(&self, project: &Project) -> Result<plan::Plan, CliError> {
+        let (_, decision, evidence) = self.decide(project).await?;
+        Ok(plan::Plan::new(decision, evidence)?)
+    }
+
+    /// Makes the parts of the plan, and keeps what they were made from.
+    async fn decide(
+        &self,
+        project: &Project,
+    ) -> Result<(ObservedState, Decision, Evidence), CliError> {
         let desired = self.desired(project)?;
         let observed = project.observe(Depth::Full).await?;
         let decision = plan::plan(&project.catalog, &project.graph, &observed, &desired)?;
         let evidence = project.estimate(&decision).await?;
-        Ok(plan::Plan::new(decision, evidence)?)
+        Ok((observed, decision, evidence))
     }
 }
 
@@ -92,10 +107,30 @@ pub(super) fn view<'a>(plan: &'a plan::Plan, file: Option<&'a Path>) -> PlanView
 }
 
 impl Plan {
+    /// Makes the plan and rehearses it; the exit code where a signal ended that.
+    async fn make(&self, project: &Project) -> Result<Result<plan::Plan, Exit>, CliError> {
+        let (observed, decision, mut evidence) = self.scope.decide(project).await?;
+        let interrupt = Interrupt::listen()?;
+        let held = self
+            .rehearse
+            .hold(project, &observed, &decision, &mut evidence, &interrupt)
+            .await;
+        match (held, interrupt.exit()) {
+            (Err(_), Some(exit)) => Ok(Err(exit)),
+            (held, _) => {
+                held?;
+                Ok(Ok(plan::Plan::new(decision, evidence)?))
+            }
+        }
+    }
+
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load(globals)?;
         let key = self.sign.key(self.out.as_deref(), output)?;
-        let plan = block_on(self.scope.plan(&project))?;
+        let plan = match block_on(self.make(&project))? {
+            Ok(plan) => plan,
+            Err(exit) => return Ok(exit),
+        };
         if let Some(path) = &self.out {
             signature::save(path, &plan, key.as_ref(), output)?;
         }
@@ -105,6 +140,9 @@ impl Plan {
             }
             Format::Json => render::plan_json(out, &view(&plan, self.out.as_deref())),
         })?;
+        if let Some(error) = rehearse::failure(&plan, self.out.as_deref().and_then(Path::to_str)) {
+            return Err(error);
+        }
         let changes = !plan.decision.is_empty();
         Ok(if changes && self.detailed_exitcode {
             Exit::Changes

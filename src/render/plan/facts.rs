@@ -10,6 +10,7 @@ use crate::model::plan::{
 use crate::model::signing::Judgement;
 use crate::model::sql::LockMode;
 use crate::model::state::StoreIdentity;
+use crate::render::plan::rehearsal::rehearsal_words;
 use crate::render::plan::step::{ReviewNote, StepView, gravity, warning_label};
 use crate::render::signature;
 use crate::render::style::Tone;
@@ -86,6 +87,14 @@ impl<'a> PlanView<'a> {
         recorded
             .iter()
             .map(|(kind, store)| (*kind, database(&store.identity)))
+    }
+
+    /// Where the plan was rehearsed, and what that was not like; nothing where it was not.
+    pub(super) fn rehearsal(&self) -> Vec<String> {
+        let seen = &self.plan.evidence.rehearsal;
+        seen.iter()
+            .flat_map(|(store, rehearsal)| rehearsal_words(*store, rehearsal))
+            .collect()
     }
 
     /// What the plan leaves out, and why.

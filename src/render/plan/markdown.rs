@@ -96,6 +96,9 @@ fn head(view: &PlanView<'_>) -> String {
     if let Some(waits) = view.waits() {
         let _ = writeln!(text, "- locks: {}", markdown(&waits));
     }
+    for words in view.rehearsal() {
+        let _ = writeln!(text, "- {}", cut(&markdown(&words), LEFT_OUT));
+    }
     if let Some(words) = view.left_out() {
         let _ = writeln!(text, "- {}", cut(&markdown(&words), LEFT_OUT));
     }
@@ -205,6 +208,19 @@ fn details(view: &StepView<'_>, content: bool) -> String {
     paragraph(&format!("{}, {}", view.how(), view.checksum()));
     if let Some(size) = view.size() {
         paragraph(&size);
+    }
+    if let Some(words) = view.rehearsal() {
+        paragraph(&words);
+    }
+    let mut met = false;
+    for (at, statement) in view.statements().iter().enumerate() {
+        for fact in view.facts(at) {
+            let _ = writeln!(text, "- line {}: {}", statement.line, markdown(&fact));
+            met = true;
+        }
+    }
+    if met {
+        text.push('\n');
     }
     let notes = view.warnings();
     for note in &notes {

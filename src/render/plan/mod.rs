@@ -2,9 +2,11 @@
 
 mod facts;
 mod html;
+mod impact;
 mod json;
 mod json_evidence;
 mod markdown;
+mod rehearsal;
 mod step;
 mod text;
 

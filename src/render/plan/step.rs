@@ -6,6 +6,9 @@ use crate::model::plan::{
     StepEvidence, TableSize, Warning, WarningKind,
 };
 use crate::model::redis::declaration::Declaration;
+use crate::model::sql::TableWork;
+use crate::render::plan::impact::{impact_words, time_words};
+use crate::render::plan::rehearsal::{statement_words, step_words};
 use crate::render::units::{bytes, count, counted, limit_ms};
 
 /// A step with what is known about it.
@@ -128,6 +131,27 @@ impl<'a> StepView<'a> {
         }
     }
 
+    /// What the statement at this place does to tables that others use, and what it did in the rehearsal.
+    /// What only reads a table's entry in the catalog is left out.
+    pub(super) fn facts(&self, at: usize) -> Vec<String> {
+        let rehearsal = self.evidence.rehearsal.as_ref();
+        let seen = rehearsal.and_then(|rehearsal| rehearsal.statements.get(at));
+        let impact = self.evidence.statements.get(at);
+        impact
+            .iter()
+            .flat_map(|impact| &impact.tables)
+            .filter(|table| !table.created_here)
+            .filter(|table| table.lock.blocks_schema_changes() || table.work != TableWork::None)
+            .map(impact_words)
+            .chain(seen.map(statement_words))
+            .collect()
+    }
+
+    /// How the step went in the rehearsal.
+    pub(super) fn rehearsal(&self) -> Option<String> {
+        self.evidence.rehearsal.as_ref().map(step_words)
+    }
+
     /// Queries that must hold before a cleanup removes anything.
     pub(super) fn verify(&self) -> &'a [PlannedStatement] {
         match &self.step.content {
@@ -217,6 +241,12 @@ pub(super) fn key_words(keys: &KeyCounts) -> String {
         Some(0) => {}
         Some(extra) => words.push_str(&format!("; about {} more memory", bytes(extra))),
         None => words.push_str("; extra memory unknown"),
+    }
+    if let Some(size) = keys.bytes {
+        words.push_str(&format!("; those to do take about {}", bytes(size)));
+    }
+    if let Some(time) = &keys.time {
+        words.push_str(&format!("; {}", time_words(time)));
     }
     words
 }

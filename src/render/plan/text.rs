@@ -42,6 +42,11 @@ pub fn plan(
         }
     }
     left_out(out, style, view)?;
+    for words in view.rehearsal() {
+        for text in wrapped(&line(&words), style.room(2)) {
+            writeln!(out, "  {}", style.paint(Tone::Note, &text))?;
+        }
+    }
     for step in view.steps() {
         writeln!(out)?;
         heading(out, style, &step)?;
@@ -122,12 +127,14 @@ fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) 
     }
     match detail {
         Detail::Brief => {
-            brief(out, style, view.verify(), "first checked: ")?;
-            brief(out, style, view.statements(), "")?;
+            brief(out, style, view.verify(), "first checked: ", |_| Vec::new())?;
+            brief(out, style, view.statements(), "", |at| view.facts(at))?;
         }
         Detail::Full => {
-            full(out, style, view.verify(), "first checked, line")?;
-            full(out, style, view.statements(), "line")?;
+            full(out, style, view.verify(), "first checked, line", |_| {
+                Vec::new()
+            })?;
+            full(out, style, view.statements(), "line", |at| view.facts(at))?;
             if let Some(text) = view.declaration() {
                 numbered(out, style, &block(text), 1)?;
             }
@@ -149,6 +156,9 @@ fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) 
     if let Some(keys) = &view.evidence.keys {
         say(Tone::Note, &key_words(keys))?;
     }
+    if let Some(words) = view.rehearsal() {
+        say(Tone::Note, &words)?;
+    }
     for note in view.warnings() {
         let tone = if note.is_loss {
             Tone::Bad
@@ -165,9 +175,10 @@ fn brief(
     style: Style,
     statements: &[PlannedStatement],
     label: &str,
+    facts: impl Fn(usize) -> Vec<String>,
 ) -> io::Result<()> {
     let width = number_width(statements);
-    for statement in statements {
+    for (at, statement) in statements.iter().enumerate() {
         let text = format!("{:>width$}  {label}{}", statement.line, summary(statement));
         writeln!(
             out,
@@ -175,6 +186,20 @@ fn brief(
             " ".repeat(INDENT),
             cut(&text, style.room(INDENT))
         )?;
+        hanging(out, style, INDENT + width + 2, &facts(at))?;
+    }
+    Ok(())
+}
+
+/// Facts about a statement, below it; what does not fit on a line goes on further in.
+fn hanging(out: &mut dyn Write, style: Style, indent: usize, facts: &[String]) -> io::Result<()> {
+    for fact in facts {
+        let mut margin = indent;
+        for text in wrapped(&line(fact), style.room(indent + 2)) {
+            let text = style.paint(Tone::Note, &text);
+            writeln!(out, "{}{text}", " ".repeat(margin))?;
+            margin = indent + 2;
+        }
     }
     Ok(())
 }
@@ -198,8 +223,9 @@ fn full(
     style: Style,
     statements: &[PlannedStatement],
     label: &str,
+    facts: impl Fn(usize) -> Vec<String>,
 ) -> io::Result<()> {
-    for statement in statements {
+    for (at, statement) in statements.iter().enumerate() {
         let heading = format!("{label} {}: {}", statement.line, line(&statement.verb));
         writeln!(
             out,
@@ -208,6 +234,7 @@ fn full(
             style.paint(Tone::Faint, &heading)
         )?;
         numbered(out, style, &block(&statement.text), statement.line)?;
+        hanging(out, style, INDENT, &facts(at))?;
     }
     Ok(())
 }

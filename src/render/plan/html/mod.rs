@@ -107,6 +107,7 @@ fn about(page: &mut String, view: &PlanView<'_>) {
     if let Some(waits) = view.waits() {
         let _ = writeln!(page, "<dt>locks</dt><dd>{}</dd>", html(&waits));
     }
+    step::list(page, "rehearsal", view.rehearsal().into_iter());
     let digest = view.plan.digest;
     let _ = writeln!(
         page,

@@ -37,10 +37,10 @@ pub(super) fn card(page: &mut String, view: &StepView<'_>, graph: &GraphView, at
     }
     facts(page, view, graph, at);
     for statement in view.verify() {
-        figure(page, statement, "first checked, line");
+        figure(page, statement, "first checked, line", &[]);
     }
-    for statement in view.statements() {
-        figure(page, statement, "line");
+    for (at, statement) in view.statements().iter().enumerate() {
+        figure(page, statement, "line", &view.facts(at));
     }
     if let Some(text) = view.declaration() {
         page.push_str(&source(text, 1, Language::Toml));
@@ -74,12 +74,13 @@ fn facts(page: &mut String, view: &StepView<'_>, graph: &GraphView, at: usize) {
     }
     list(page, "data", view.evidence.tables.iter().map(table_words));
     list(page, "keys", view.evidence.keys.iter().map(key_words));
+    list(page, "rehearsal", view.rehearsal().into_iter());
     list(page, "does", view.operations().into_iter());
     page.push_str("</dl>\n");
 }
 
 /// Some facts of one name; nothing where there are none.
-fn list(page: &mut String, name: &str, items: impl Iterator<Item = String>) {
+pub(super) fn list(page: &mut String, name: &str, items: impl Iterator<Item = String>) {
     let items: Vec<String> = items
         .map(|item| format!("<dd>{}</dd>", html(&item)))
         .collect();
@@ -88,12 +89,24 @@ fn list(page: &mut String, name: &str, items: impl Iterator<Item = String>) {
     }
 }
 
-fn figure(page: &mut String, statement: &PlannedStatement, label: &str) {
+/// A statement below what is known of it.
+fn figure(page: &mut String, statement: &PlannedStatement, label: &str, facts: &[String]) {
     let _ = writeln!(
         page,
-        "<figure>\n<figcaption>{label} {}: {}</figcaption>\n{}</figure>",
+        "<figure>\n<figcaption>{label} {}: {}</figcaption>",
         statement.line,
-        html(&statement.verb),
+        html(&statement.verb)
+    );
+    if !facts.is_empty() {
+        let items: Vec<String> = facts
+            .iter()
+            .map(|fact| format!("<li>{}</li>", html(fact)))
+            .collect();
+        let _ = writeln!(page, "<ul>{}</ul>", items.join(""));
+    }
+    let _ = writeln!(
+        page,
+        "{}</figure>",
         source(&statement.text, statement.line, Language::Sql)
     );
 }

@@ -1,0 +1,122 @@
+//! What a rehearsal saw, in words.
+
+use crate::model::id::StoreKind;
+use crate::model::plan::{
+    LockTaken, Origin, Outcome, Rehearsal, RehearsalServer, StatementRehearsal, StepRehearsal,
+    WayBack,
+};
+use crate::render::plan::impact::who_waits;
+use crate::render::units::{count, counted_len, duration_ms};
+
+/// Differences that are named; JSON has all.
+const NAMED: usize = 5;
+
+/// Where a plan was rehearsed and from what, and what that is not like.
+pub(super) fn rehearsal_words(store: StoreKind, rehearsal: &Rehearsal) -> Vec<String> {
+    let product = match store {
+        StoreKind::Sql => "Postgres",
+        StoreKind::Redis => "Redis",
+    };
+    let server = match rehearsal.server {
+        RehearsalServer::Throwaway => "a throwaway",
+        RehearsalServer::Given => "a given",
+    };
+    let origin = match &rehearsal.origin {
+        Origin::Empty => "beginning with nothing".to_owned(),
+        Origin::Replayed { migrations } => format!(
+            "after {} that the target has",
+            counted_len(migrations.len(), "migration")
+        ),
+        Origin::Sampled { keys } => format!("over {} made-up keys", count(*keys)),
+    };
+    let mut words = vec![format!(
+        "rehearsed in {server} {product} {}, {origin}",
+        rehearsal.version
+    )];
+    let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
+    if let Some(target) = &rehearsal.target_version
+        && major(target) != major(&rehearsal.version)
+    {
+        words.push(format!(
+            "the target has version {target}: locks and rewrites may differ there, and the schemas were not compared"
+        ));
+    }
+    if !rehearsal.differences.is_empty() {
+        words.push(format!(
+            "unlike the target there: {}",
+            named(&rehearsal.differences)
+        ));
+    }
+    if let Some(reason) = &rehearsal.failed {
+        words.push(format!(
+            "the rehearsal failed before its first step: {reason}"
+        ));
+    }
+    words
+}
+
+/// How a step went.
+pub(super) fn step_words(step: &StepRehearsal) -> String {
+    match &step.outcome {
+        Outcome::Done => {
+            let mut words = format!("rehearsed in {} on empty tables", duration_ms(step.ms));
+            if let Some(way_back) = &step.way_back {
+                words.push_str(&format!("; {}", way_back_words(way_back)));
+            }
+            words
+        }
+        // The step's warning says why.
+        Outcome::Failed { .. } => format!(
+            "failed in the rehearsal, at statement {}",
+            step.statements.len() + 1
+        ),
+        Outcome::NotRun { reason } => format!("not rehearsed: {reason}"),
+    }
+}
+
+fn way_back_words(way_back: &WayBack) -> String {
+    match way_back {
+        WayBack::Exact => "its way back brings back exactly what was there".to_owned(),
+        // The step's warning says more.
+        WayBack::Differs { .. } => "its way back does not bring back what was there".to_owned(),
+        WayBack::Failed { .. } => "its way back failed".to_owned(),
+        WayBack::Absent { reason } => format!("no way back was tried: {reason}"),
+    }
+}
+
+/// What a statement did.
+pub(super) fn statement_words(statement: &StatementRehearsal) -> String {
+    let mut parts: Vec<String> = statement.locks.iter().map(lock_words).collect();
+    if !statement.rewritten.is_empty() {
+        parts.push(format!("wrote {} anew", statement.rewritten.join(", ")));
+    }
+    if !statement.indexes_built.is_empty() {
+        parts.push(format!("built {}", statement.indexes_built.join(", ")));
+    }
+    if parts.is_empty() {
+        parts.push("locked nothing that was there".to_owned());
+    }
+    format!("rehearsed: {}", parts.join("; "))
+}
+
+fn lock_words(lock: &LockTaken) -> String {
+    format!(
+        "{} on {}, {}",
+        lock.mode.sql(),
+        lock.relation,
+        who_waits(lock.mode)
+    )
+}
+
+fn named(differences: &[String]) -> String {
+    let mut words = differences
+        .iter()
+        .take(NAMED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    if differences.len() > NAMED {
+        words.push_str(&format!("; and {} more", differences.len() - NAMED));
+    }
+    words
+}

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use jiff::tz::TimeZone;
+use proptest::prelude::*;
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::public::{DsaPublicKey, RsaPublicKey};
 use ssh_key::{Algorithm, LineEnding, Mpint, PrivateKey, Signature};
@@ -348,5 +349,42 @@ fn what_is_no_private_key_is_called_what_it_is() {
         let problem = SigningKey::parse(text.as_bytes()).unwrap_err();
         assert!(problem.to_string().contains(expected), "{text}: {problem}");
         assert!(!problem.hint().is_empty());
+    }
+}
+
+/// Pieces of a list, of a key and of a signature, to get past the first check with what is thrown at the readers.
+fn near_valid() -> impl Strategy<Value = String> {
+    let piece = proptest::sample::select(vec![
+        "alice".to_owned(),
+        " ".to_owned(),
+        "\"".to_owned(),
+        "\\".to_owned(),
+        ",".to_owned(),
+        "=".to_owned(),
+        "\n".to_owned(),
+        "namespaces=\"git,!outpost*\"".to_owned(),
+        "valid-before=\"20270101Z\"".to_owned(),
+        "cert-authority".to_owned(),
+        "ssh-ed25519 ".to_owned(),
+        public(1),
+        pem(&private(1)),
+        signature(1, NAMESPACE, PLAN),
+        "-----BEGIN SSH SIGNATURE-----\n".to_owned(),
+        "-----END SSH SIGNATURE-----\n".to_owned(),
+    ]);
+    let piece = prop_oneof![4 => piece, 1 => any::<String>()];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_read_is_used_or_refused(text in near_valid(), namespaces in "[a-z*?!,-]{0,24}") {
+        let _ = list(&text);
+        let _ = SigningKey::parse(text.as_bytes());
+        let _ = judge(PLAN, Some(text.as_bytes()), None, &noon());
+        let line = format!("alice namespaces=\"{namespaces}\" {}\n", public(1));
+        let found = judged(&signature(1, NAMESPACE, PLAN), &line);
+        let counts = matches!(found, Ok(_) | Err(Refusal::NotForPlans { .. }));
+        prop_assert!(counts, "{found:?}");
     }
 }

@@ -79,16 +79,16 @@ impl RedisSentinel {
         agreed.unwrap_or_else(|| panic!("no master"))
     }
 
+    fn called_master_by(&self, sentinel: &RedisServer) -> Option<usize> {
+        let answer = redis_cmd(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
+        let (_, port): (String, String) = redis::from_redis_value(answer).expect("an address");
+        (0..self.servers.len()).find(|number| self.servers[*number].port().to_string() == port)
+    }
+
     fn agreed(&self) -> Option<usize> {
-        let mut ports = self.sentinels.iter().map(|sentinel| {
-            let answer = redis_cmd(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
-            let (_, port): (String, String) = redis::from_redis_value(answer).expect("an address");
-            port
-        });
-        let first = ports.next()?;
-        let number = (0..self.servers.len())
-            .find(|number| self.servers[*number].port().to_string() == first)?;
-        let agree = ports.all(|port| port == first);
+        let mut called = self.sentinels.iter().map(|it| self.called_master_by(it));
+        let number = called.next()??;
+        let agree = called.all(|other| other == Some(number));
         let ready = || redis_info(&self.servers[number], "role") == "master";
         (agree && self.servers[number].pid().is_some() && ready()).then_some(number)
     }
@@ -106,11 +106,14 @@ impl RedisSentinel {
     /// Makes the replica master, in good order, and waits until it is and the old master follows it.
     pub fn failover(&self) {
         let old = self.master();
-        // A sentinel that has not yet heard from the replica says so, and is asked again.
-        wait_until("a sentinel starts the failover", || {
-            try_redis_cmd(self.sentinels[0].url(), &["SENTINEL", "FAILOVER", NAME]).is_ok()
+        // A sentinel that has not yet heard from the replica says so, and one that was too busy gives up: it is
+        // asked again for as long as it calls the old one the master.
+        wait_until("the other server is master", || {
+            if self.called_master_by(&self.sentinels[0]) == Some(old) {
+                let _ = try_redis_cmd(self.sentinels[0].url(), &["SENTINEL", "FAILOVER", NAME]);
+            }
+            self.agreed().is_some_and(|master| master != old)
         });
-        self.wait_for_failover(old);
         wait_until("the old master follows", || follows(&self.servers[old]));
     }
 

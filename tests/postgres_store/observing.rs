@@ -171,7 +171,8 @@ async fn definitions_depend_neither_on_column_order_nor_on_the_search_path() {
     );
     let one = one.store.observe(&SCHEMA).await.unwrap().schema.unwrap();
     let two = two.store.observe(&SCHEMA).await.unwrap().schema.unwrap();
-    assert_eq!(one, two);
+    assert_eq!(one.definitions, two.definitions);
+    assert_eq!(one.partitions, two.partitions);
     for key in [
         "table public.t",
         "view public.v",

@@ -544,7 +544,7 @@ fn schema(objects: &[(&str, &str)], partitions: &[&str]) -> SchemaObjects {
         definitions: objects.iter().map(owned).collect::<BTreeMap<_, _>>(),
         partitions: partitions.iter().map(|p| (*p).to_owned()).collect(),
         server_major: Some(17),
-        search_path: vec!["public".to_owned()],
+        ..SchemaObjects::default()
     }
 }
 

@@ -40,7 +40,7 @@ fn content(database: &Database, redis: &RedisServer) -> Content {
     (database_content(database), redis_content(redis))
 }
 
-const READS: [&str; 15] = [
+const READS: [&str; 16] = [
     "list",
     "list --format json",
     "plan",
@@ -49,6 +49,7 @@ const READS: [&str; 15] = [
     "show plan.bin",
     "verify",
     "verify --format json",
+    "drift --against lock",
     "history",
     "history --format json",
     "graph",

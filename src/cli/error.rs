@@ -71,6 +71,8 @@ pub(super) enum CliError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("schema/outpost.lock does not pin the schema that is recorded")]
+    Unpinned,
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     #[error("{store} is held by nobody: there is nothing to unlock")]
@@ -156,6 +158,7 @@ impl CliError {
             Self::Sandbox(e) => e.hint(),
             Self::NobodyToAsk => Some("pass --yes to go ahead without a question".to_owned()),
             Self::Command { .. } => Some("check that the program is installed and on PATH".to_owned()),
+            Self::Unpinned => Some("where Postgres is installed, `outpost migrate drift` replays the recorded migrations; `outpost migrate lock` pins the states that they reach in their order".to_owned()),
             Self::Exists(_) => Some("choose another name".to_owned()),
             Self::UnknownLease(_) => Some("outpost migrate unlock shows the leases and their ids".to_owned()),
             Self::LeaseAlive { .. } => Some("stop that run first; --force breaks its lease all the same, and it will then stop without writing anything more".to_owned()),

@@ -17,7 +17,7 @@ pub enum Exit {
     Stale,
     /// Somebody else holds the lease.
     LeaseHeld,
-    /// Verification failed.
+    /// Verification failed, or something has drifted.
     Unverified,
     /// Nobody whose signature counts signed the plan.
     Untrusted,

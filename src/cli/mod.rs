@@ -54,7 +54,7 @@ Exit codes:
   3    migrations are pending (serve, list --exit-code)
   4    the plan is stale
   5    somebody else holds the lease
-  6    verification failed
+  6    verification failed, or something has drifted
   7    the plan's signature is missing or does not count
   64   wrong usage
   130  interrupted (143 by SIGTERM)

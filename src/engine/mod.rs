@@ -2,6 +2,7 @@
 //! happens comes out as events and reports.
 
 mod apply;
+mod drift;
 mod estimate;
 mod half_done;
 mod heartbeat;
@@ -14,11 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Applied, ApplyError, ApplyOptions, apply};
+pub use drift::drift;
 pub use estimate::estimate;
 pub use half_done::half_done;
 pub use observe::{Depth, observe};
 pub use rehearse::{RehearsalError, Stage, has_sql, refuse_same_server, rehearse};
-pub use replay::{ReplayError, replay, unreplayed_lock};
+pub use replay::{ReplayError, replay, replay_recorded, unreplayed_lock};
 pub use verify::verify;
 
 use crate::model::id::StoreKind;

@@ -1,15 +1,16 @@
 //! Reads what the stores record, and what proves the records of earlier tools.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
 use crate::model::config::PlanConfig;
+use crate::model::drift::{self, ObjectDifference};
 use crate::model::event::NoEvents;
 use crate::model::id::{MigrationId, StoreKind};
-use crate::model::lock::{LockedMigration, ObjectDifference};
+use crate::model::lock::LockedMigration;
 use crate::model::migration::{Content, Migration};
 use crate::model::state::{ObservedState, Proof, SchemaObjects};
 use crate::model::verification::{Check, CheckOutcome, Verification};
@@ -72,7 +73,7 @@ async fn proofs(
 ) -> Result<BTreeMap<MigrationId, Proof>, StoreError> {
     let claimed = observed.claimed(catalog);
     let mut proofs = BTreeMap::new();
-    let sql = SqlEvidence::gather(catalog, observed, &claimed);
+    let sql = SqlEvidence::gather(catalog, observed);
     for id in &claimed {
         let (Some(migration), Some(store)) = (catalog.get(id), stores.get(id.store())) else {
             continue;
@@ -101,15 +102,8 @@ struct SqlEvidence<'a> {
 }
 
 impl<'a> SqlEvidence<'a> {
-    fn gather(
-        catalog: &'a Catalog,
-        observed: &ObservedState,
-        claimed: &BTreeSet<MigrationId>,
-    ) -> Option<Self> {
-        let mut in_place = observed.applied();
-        in_place.extend(claimed.iter().cloned());
-        in_place.retain(|id| id.store() == StoreKind::Sql);
-        let pin = catalog.lock()?.pin_for(&in_place)?;
+    fn gather(catalog: &'a Catalog, observed: &ObservedState) -> Option<Self> {
+        let pin = drift::pin(catalog, observed)?;
         let schema = observed.stores.get(&StoreKind::Sql)?.schema.as_ref()?;
         Some(Self {
             pin,

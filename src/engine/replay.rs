@@ -15,8 +15,9 @@ use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::Holder;
 use crate::model::lock::{LOCK_FORMAT, Lock, LockedMigration};
 use crate::model::migration::Migration;
-use crate::model::plan::{Desired, Evidence, Plan, PlanError, plan};
+use crate::model::plan::{Decision, Desired, Evidence, Plan, PlanError, plan, plan_cleanup};
 use crate::model::report::StepOutcome;
+use crate::model::state::SchemaObjects;
 use crate::model::versions::Versions;
 use crate::store::{Store, StoreError};
 
@@ -68,19 +69,7 @@ pub async fn replay(
     let sql = sql_of(catalog, &catalog.ids_of(StoreKind::Sql).cloned().collect());
     let sql_graph = Graph::new(&sql)?;
     let mut lock = unreplayed_lock(catalog, graph);
-    let mut desired = Desired {
-        version: "replay".to_owned(),
-        ids: BTreeSet::new(),
-        only: None,
-        accept_edits: false,
-        allow_lossy: false,
-        revert_unknown: false,
-        // Earlier tools have no part in a throwaway database.
-        config: PlanConfig {
-            golang_migrate: None,
-            ..config
-        },
-    };
+    let mut desired = desired(BTreeSet::new(), config);
     for pin in &mut lock.migrations {
         if pin.id.store() != StoreKind::Sql {
             continue;
@@ -110,10 +99,11 @@ pub(super) async fn advance(
     holder: &Holder,
 ) -> Result<(), ReplayError> {
     let observed = observe(stores, catalog, &desired.config, Depth::Full).await?;
-    let plan = Plan::new(
-        plan(catalog, graph, &observed, desired)?,
-        Evidence::default(),
-    )?;
+    run(stores, plan(catalog, graph, &observed, desired)?, holder).await
+}
+
+async fn run(stores: &Stores, decision: Decision, holder: &Holder) -> Result<(), ReplayError> {
+    let plan = Plan::new(decision, Evidence::default())?;
     let options = ApplyOptions {
         holder: holder.clone(),
         lease_id: format!("replay to {}", plan.digest.short()),
@@ -134,6 +124,50 @@ pub(super) async fn advance(
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(()),
+    }
+}
+
+/// Applies to an empty database the SQL migrations of `ids` and then runs the cleanup of those of `cleaned`,
+/// and answers what they made.
+///
+/// # Errors
+/// [`ReplayError`] where a migration or a cleanup does not run.
+pub async fn replay_recorded(
+    store: Arc<dyn Store>,
+    catalog: &Catalog,
+    ids: &BTreeSet<MigrationId>,
+    cleaned: &BTreeSet<MigrationId>,
+    config: PlanConfig,
+    holder: Holder,
+) -> Result<SchemaObjects, ReplayError> {
+    let stores = Stores::new().with(store);
+    let sql = sql_of(catalog, ids);
+    let graph = Graph::new(&sql)?;
+    let desired = desired(sql.ids(), config);
+    advance(&stores, &sql, &graph, &desired, &holder).await?;
+    if !cleaned.is_empty() {
+        let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
+        let decision = plan_cleanup(&sql, &graph, &observed, &desired, Some(cleaned))?;
+        run(&stores, decision, &holder).await?;
+    }
+    let mut observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
+    let state = observed.stores.remove(&StoreKind::Sql);
+    Ok(state.and_then(|state| state.schema).unwrap_or_default())
+}
+
+fn desired(ids: BTreeSet<MigrationId>, config: PlanConfig) -> Desired {
+    Desired {
+        version: "replay".to_owned(),
+        ids,
+        only: None,
+        accept_edits: false,
+        allow_lossy: false,
+        revert_unknown: false,
+        // Earlier tools have no part in a throwaway database.
+        config: PlanConfig {
+            golang_migrate: None,
+            ..config
+        },
     }
 }
 

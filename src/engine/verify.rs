@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
+use crate::model::drift;
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
@@ -24,17 +25,32 @@ pub async fn verify(
     observed: &ObservedState,
     events: &dyn Events,
 ) -> Result<Vec<Check>, StoreError> {
-    let applied = observed.applied();
     let mut checks = vec![ledger_check(catalog, observed), half_done_check(observed)];
     checks.extend(lock_check(catalog, graph));
-    for id in graph.order(&applied) {
+    checks.extend(migration_checks(stores, catalog, graph, observed, None, events).await?);
+    checks.extend(fingerprint_check(catalog, observed));
+    Ok(checks)
+}
+
+/// Runs the verification of every applied migration, in their order; of one store alone, where it is given.
+pub(super) async fn migration_checks(
+    stores: &Stores,
+    catalog: &Catalog,
+    graph: &Graph,
+    observed: &ObservedState,
+    only: Option<StoreKind>,
+    events: &dyn Events,
+) -> Result<Vec<Check>, StoreError> {
+    let applied = observed.applied();
+    let mut checks = Vec::new();
+    let order = graph.order(&applied).into_iter();
+    for id in order.filter(|id| only.is_none_or(|only| id.store() == only)) {
         let (Some(migration), Some(store)) = (catalog.get(&id), stores.get(id.store())) else {
             continue;
         };
         let later = later(catalog, graph, &applied, &id);
         checks.extend(store.verify(migration, &later, events).await?.checks);
     }
-    checks.extend(fingerprint_check(catalog, observed, &applied));
     Ok(checks)
 }
 
@@ -50,7 +66,7 @@ fn later<'a>(
 }
 
 /// Every ledger entry has its file, unchanged.
-fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
+pub(super) fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
     let mut check = Check::new(None, "ledgers and files agree", "entries");
     for (id, entry) in observed.stores.values().flat_map(|s| &s.ledger) {
         if entry.recorded().is_none() {
@@ -72,7 +88,7 @@ fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
 }
 
 /// No step was begun and not finished, by this tool or by golang-migrate.
-fn half_done_check(observed: &ObservedState) -> Check {
+pub(super) fn half_done_check(observed: &ObservedState) -> Check {
     let mut check = Check::new(None, "nothing is half done", "records");
     for state in observed.stores.values() {
         let mut ours = false;
@@ -115,27 +131,26 @@ fn lock_check(catalog: &Catalog, graph: &Graph) -> Option<Check> {
 }
 
 /// The real schema is the one that was pinned for what is applied.
-fn fingerprint_check(
-    catalog: &Catalog,
-    observed: &ObservedState,
-    applied: &BTreeSet<MigrationId>,
-) -> Option<Check> {
+fn fingerprint_check(catalog: &Catalog, observed: &ObservedState) -> Option<Check> {
     let schema = observed.stores.get(&StoreKind::Sql)?.schema.as_ref()?;
-    let applied: BTreeSet<MigrationId> = applied
+    if !observed
+        .applied()
         .iter()
-        .filter(|id| id.store() == StoreKind::Sql)
-        .cloned()
-        .collect();
-    if applied.is_empty() {
+        .any(|id| id.store() == StoreKind::Sql)
+    {
         return None;
     }
     let mut check = Check::new(None, "the schema has its pinned fingerprint", "objects");
-    match catalog.lock().and_then(|lock| lock.pin_for(&applied)) {
+    match drift::pin(catalog, observed) {
         None => {
             check.outcome = CheckOutcome::Unchecked;
-            check
-                .findings
-                .push("nothing pins this state; outpost migrate lock does".to_owned());
+            let cleaned = drift::cleaned(catalog, observed);
+            check.findings.push(match cleaned.first() {
+                None => "nothing pins this state; outpost migrate lock does".to_owned(),
+                Some(id) => format!(
+                    "the lock file pins the schema before the cleanup of {id}; outpost migrate drift replays it"
+                ),
+            });
         }
         Some(pin) => {
             check.examined = pin.objects.len() as u64;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::model::checksum::Checksum;
+use crate::model::drift::{self, ObjectDifference};
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::state::{Fingerprint, SchemaObjects};
 
@@ -211,40 +212,7 @@ impl LockedMigration {
 
     /// How the live schema differs from this pin; objects that the folder does not own do not count.
     pub fn differences(&self, live: &SchemaObjects) -> Vec<ObjectDifference> {
-        self.objects
-            .iter()
-            .filter_map(|(object, pinned)| match live.digest(object) {
-                None => Some(ObjectDifference {
-                    object: object.clone(),
-                    missing: true,
-                }),
-                Some(found) if found != *pinned => Some(ObjectDifference {
-                    object: object.clone(),
-                    missing: false,
-                }),
-                Some(_) => None,
-            })
-            .collect()
-    }
-}
-
-/// One object that is not as pinned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectDifference {
-    /// Its kind and qualified name.
-    pub object: String,
-    /// Whether it is absent; otherwise it is defined differently.
-    pub missing: bool,
-}
-
-impl std::fmt::Display for ObjectDifference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = if self.missing {
-            "is missing"
-        } else {
-            "is defined differently"
-        };
-        write!(f, "{} {what}", self.object)
+        drift::differences(&self.objects, live)
     }
 }
 

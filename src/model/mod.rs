@@ -6,6 +6,7 @@ pub mod checksum;
 pub mod codec;
 pub mod config;
 pub mod document;
+pub mod drift;
 pub mod duration;
 pub mod event;
 pub mod graph;

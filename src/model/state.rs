@@ -311,6 +311,8 @@ pub struct SchemaObjects {
     pub definitions: BTreeMap<String, String>,
     /// Those of `definitions` that belong to partitions attached to a partitioned table.
     pub partitions: BTreeSet<String>,
+    /// The relation that an index, a constraint, a trigger, a policy or a rule is on, by its qualified name.
+    pub attached: BTreeMap<String, String>,
     /// The server's major version, which has a say in how definitions are worded.
     pub server_major: Option<u32>,
     /// The schemas in which a name without one is looked up, in their order.

@@ -6,6 +6,8 @@
 //! Markdown and HTML escape by their own rules on top.
 
 mod apply;
+mod definition;
+mod drift;
 mod error;
 mod gate;
 mod graph;
@@ -26,6 +28,7 @@ mod units;
 mod verify;
 
 pub use apply::{JsonLines, Lines, Progress, already_applied, report, report_json};
+pub use drift::{drift, drift_hint, drift_json};
 pub use error::{error, hint, question, remark, warning};
 pub use gate::{gate, gate_ahead, gate_json, gate_waiting};
 pub use graph::{GraphView, graph_dot, graph_json, graph_mermaid, graph_svg, graph_tree};

@@ -24,7 +24,8 @@ pub fn verify(out: &mut dyn Write, style: Style, checks: &[Check]) -> io::Result
     writeln!(out, "{}", style.paint(Tone::Strong, &summary(checks)))
 }
 
-fn one(out: &mut dyn Write, style: Style, check: &Check) -> io::Result<()> {
+/// Writes one check and its findings.
+pub(super) fn one(out: &mut dyn Write, style: Style, check: &Check) -> io::Result<()> {
     let (label, tone) = match check.outcome {
         CheckOutcome::Passed => ("ok       ", Tone::Good),
         CheckOutcome::Failed => ("FAILED   ", Tone::Bad),

@@ -4,6 +4,7 @@
 
 mod apply;
 mod browser;
+mod drift;
 mod golden;
 mod graph;
 mod hostile;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod cleanup;
+mod drift;
 mod graph;
 mod history;
 mod lint;
@@ -31,6 +32,7 @@ pub(super) enum Migrate {
     Show(show::Show),
     Apply(apply::Apply),
     Verify(verify::Verify),
+    Drift(drift::Drift),
     Cleanup(cleanup::Cleanup),
     Resolve(resolve::Resolve),
     Unlock(unlock::Unlock),
@@ -49,6 +51,7 @@ impl Migrate {
             Self::Show(command) => command.run(globals, output),
             Self::Apply(command) => command.run(globals, output),
             Self::Verify(command) => command.run(globals, output),
+            Self::Drift(command) => command.run(globals, output),
             Self::Cleanup(command) => command.run(globals, output),
             Self::Resolve(command) => command.run(globals, output),
             Self::Unlock(command) => command.run(globals, output),

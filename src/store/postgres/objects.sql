@@ -1,4 +1,5 @@
--- Every object of the schema: its kind and name, its definition, and whether it belongs to a partition.
+-- Every object of the schema: its kind and name, its definition, whether it belongs to a partition, and the
+-- relation that it is on, if any.
 -- Run with search_path = pg_catalog, so that every name is qualified. Physical column order and anything
 -- that an INSERT changes are left out. $golang is the oid of golang-migrate's table, or 0.
 with
@@ -46,27 +47,29 @@ select case r.relkind when 'f' then 'foreign table ' else 'table ' end || r.name
     'server', (select v.srvname from pg_foreign_table f join pg_foreign_server v on v.oid = f.ftserver
       where f.ftrelid = r.oid),
     'columns', coalesce(l.list, '{}')))::text,
-  r.relispartition
+  r.relispartition, null
 from relation r left join columns l on l.attrelid = r.oid where r.relkind in ('r', 'p', 'f')
 
 union all
-select 'constraint ' || r.name || '.' || quote_ident(k.conname), pg_get_constraintdef(k.oid), r.relispartition
+select 'constraint ' || r.name || '.' || quote_ident(k.conname), pg_get_constraintdef(k.oid),
+  -- A foreign key to a partitioned table has a copy for each partition.
+  r.relispartition or k.conparentid <> 0, r.name
 from pg_constraint k join relation r on r.oid = k.conrelid where k.contype <> 'n'
 
 union all
 select 'index ' || format('%I.%I', r.nspname, c.relname),
-  pg_get_indexdef(i.indexrelid) || case when i.indisvalid then '' else ' INVALID' end, r.relispartition
+  pg_get_indexdef(i.indexrelid) || case when i.indisvalid then '' else ' INVALID' end, r.relispartition, r.name
 from pg_index i join relation r on r.oid = i.indrelid join pg_class c on c.oid = i.indexrelid
 
 union all
 select case r.relkind when 'v' then 'view ' else 'materialized view ' end || r.name,
-  pg_get_viewdef(r.oid) || coalesce(' ' || r.reloptions::text, ''), false
+  pg_get_viewdef(r.oid) || coalesce(' ' || r.reloptions::text, ''), false, null
 from relation r where r.relkind in ('v', 'm')
 
 union all
 select 'sequence ' || r.name,
   jsonb_build_object('type', format_type(q.seqtypid, null), 'start', q.seqstart, 'increment', q.seqincrement,
-    'min', q.seqmin, 'max', q.seqmax, 'cache', q.seqcache, 'cycle', q.seqcycle)::text, false
+    'min', q.seqmin, 'max', q.seqmax, 'cache', q.seqcache, 'cycle', q.seqcycle)::text, false, null
 from relation r join pg_sequence q on q.seqrelid = r.oid
 where not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = r.oid and d.deptype = 'i')
 
@@ -78,7 +81,7 @@ select case p.prokind when 'p' then 'procedure ' when 'a' then 'aggregate ' else
       'final', a.aggfinalfn::oid::regprocedure::text, 'state', format_type(a.aggtranstype, null),
       'initial', a.agginitval)::text
     from pg_aggregate a where a.aggfnoid = p.oid)
-  else pg_get_functiondef(p.oid) end, false
+  else pg_get_functiondef(p.oid) end, false, null
 from pg_proc p join space s on s.oid = p.pronamespace
 where not exists (select from member m where m.classid = 'pg_proc'::regclass and m.objid = p.oid)
   -- Functions that come with a range or a multirange type.
@@ -96,7 +99,7 @@ select 'type ' || format('%I.%I', s.nspname, t.typname),
     when 'c' then 'composite ' || coalesce((select l.list::text from columns l where l.attrelid = t.typrelid), '{}')
     when 'r' then 'range ' || (select format_type(g.rngsubtype, null) from pg_range g where g.rngtypid = t.oid)
     else 'base'
-  end, false
+  end, false, null
 from pg_type t join space s on s.oid = t.typnamespace
 left join pg_class c on c.oid = t.typrelid
 where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c')
@@ -105,7 +108,7 @@ where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c')
 
 union all
 select 'trigger ' || r.name || '.' || quote_ident(t.tgname), pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text,
-  r.relispartition
+  r.relispartition, r.name
 from pg_trigger t join relation r on r.oid = t.tgrelid where not t.tgisinternal
 
 union all
@@ -114,19 +117,19 @@ select 'policy ' || r.name || '.' || quote_ident(p.polname),
     'roles', (select jsonb_agg(coalesce(a.rolname, 'public') order by a.rolname)
       from unnest(p.polroles) as u (oid) left join pg_roles a on a.oid = u.oid),
     'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid)))::text,
-  r.relispartition
+  r.relispartition, r.name
 from pg_policy p join relation r on r.oid = p.polrelid
 
 union all
-select 'rule ' || r.name || '.' || quote_ident(w.rulename), pg_get_ruledef(w.oid), r.relispartition
+select 'rule ' || r.name || '.' || quote_ident(w.rulename), pg_get_ruledef(w.oid), r.relispartition, r.name
 from pg_rewrite w join relation r on r.oid = w.ev_class where w.rulename <> '_RETURN'
 
 union all
-select 'extension ' || quote_ident(e.extname), 'installed', false
+select 'extension ' || quote_ident(e.extname), 'installed', false, null
 from pg_extension e where e.extname <> 'plpgsql'
 
 union all
-select 'schema ' || quote_ident(s.nspname), 'exists', false
+select 'schema ' || quote_ident(s.nspname), 'exists', false, null
 from space s
 where s.nspname <> 'public'
   and not exists (select from member m where m.classid = 'pg_namespace'::regclass and m.objid = s.oid)

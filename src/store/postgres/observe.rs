@@ -84,8 +84,12 @@ async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObj
         .map_err(|e| session.error("reading the schema", &e))?;
     let mut definitions = BTreeMap::new();
     let mut partitions = BTreeSet::new();
+    let mut attached = BTreeMap::new();
     for row in rows {
-        if let Ok([Some(object), Some(definition), partition]) = <[_; 3]>::try_from(row) {
+        if let Ok([Some(object), Some(definition), partition, on]) = <[_; 4]>::try_from(row) {
+            if let Some(relation) = on {
+                attached.insert(object.clone(), relation);
+            }
             if partition.as_deref() == Some("t") {
                 partitions.insert(object.clone());
             }
@@ -105,6 +109,7 @@ async fn objects(session: &Session, without: Option<String>) -> Result<SchemaObj
     Ok(SchemaObjects {
         definitions,
         partitions,
+        attached,
         server_major,
         search_path,
     })

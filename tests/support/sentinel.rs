@@ -6,7 +6,7 @@
 
 use outpost::sandbox::RedisServer;
 
-use crate::support::{redis_cmd, redis_info, redis_text, started, try_redis_cmd, wait_until};
+use crate::support::{redis_cmd, redis_info, started, try_redis_cmd, wait_until};
 
 /// What the sentinels call the master.
 pub const NAME: &str = "outpost";
@@ -89,7 +89,7 @@ impl RedisSentinel {
         let mut called = self.sentinels.iter().map(|it| self.called_master_by(it));
         let number = called.next()??;
         let agree = called.all(|other| other == Some(number));
-        let ready = || redis_info(&self.servers[number], "role") == "master";
+        let ready = || replication(&self.servers[number]).contains("role:master");
         (agree && self.servers[number].pid().is_some() && ready()).then_some(number)
     }
 
@@ -158,7 +158,15 @@ fn sentinel(master: u16) -> RedisServer {
 
 /// Whether a server is a replica in touch with its master.
 fn follows(server: &RedisServer) -> bool {
-    redis_text(server, &["INFO", "replication"]).contains("master_link_status:up")
+    replication(server).contains("master_link_status:up")
+}
+
+/// What a server says of its role; nothing where it hangs up, as sentinels make it do when the role changes.
+fn replication(server: &RedisServer) -> String {
+    try_redis_cmd(server.url(), &["INFO", "replication"])
+        .ok()
+        .and_then(|answer| redis::from_redis_value(answer).ok())
+        .unwrap_or_default()
 }
 
 /// What a sentinel says of the master.

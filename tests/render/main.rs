@@ -10,6 +10,8 @@ mod graph;
 mod hostile;
 mod page;
 mod plan;
+#[path = "../support/plans.rs"]
+mod plans;
 mod schema;
 mod screens;
 mod values;

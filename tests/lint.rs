@@ -1,5 +1,5 @@
 //! `outpost migrate lint` as a person runs it: on files alone.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 
@@ -17,7 +17,9 @@ url = \"${NOWHERE_ELSE}\"
 fn project(config: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("outpost.toml"), config).unwrap();
-    std::fs::create_dir_all(folder.path().join("schema/sql")).unwrap();
+    for store in ["sql", "redis"] {
+        std::fs::create_dir_all(folder.path().join("schema").join(store)).unwrap();
+    }
     for (path, text) in files {
         std::fs::write(folder.path().join("schema").join(path), text).unwrap();
     }
@@ -26,10 +28,14 @@ fn project(config: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
 
 /// Exit code and standard output.
 fn lint(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    migrate(folder, "lint", arguments)
+}
+
+fn migrate(folder: &Path, command: &str, arguments: &[&str]) -> (i32, String) {
     let output = Command::cargo_bin("outpost")
         .unwrap()
         .current_dir(folder)
-        .args(["migrate", "lint"])
+        .args(["migrate", command])
         .args(arguments)
         .output()
         .unwrap();
@@ -97,4 +103,94 @@ fn outposts_own_schema_has_no_error() {
     assert_eq!(with("missing-verify") + with("irreversible-step"), 0);
     assert_eq!(with("data-loss-undeclared"), 0);
     assert_eq!(with("changing-column-type"), 4);
+}
+
+#[test]
+fn u17_c10_edited_removed_added_and_reordered_files_have_names_in_lint_and_in_lock_check() {
+    let redis = "scope = \"a:<id>\"\n\n[[step]]\nset = { state = \"open\" }\nin = \"a:<id>\"\n";
+    let files = [
+        ("sql/0001_a.up.sql", "create table a (id int);\n"),
+        ("sql/0002_b.up.sql", "create table b (id int);\n"),
+        ("redis/0001_c.toml", redis),
+        ("redis/0002_d.toml", &redis.replace("a:", "d:")),
+    ];
+    let folder = project(CONFIG, &files);
+    let path = |file: &str| folder.path().join("schema").join(file);
+    let write = |file: &str, text: &str| std::fs::write(path(file), text).unwrap();
+    // The names that `lint` and `lock --check` give what they find about the lock file.
+    let names = |code: i32| {
+        let (exit, text) = migrate(folder.path(), "lock", &["--check", "--format", "json"]);
+        assert_eq!(exit, code, "{text}");
+        let checked: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let (_, text) = lint(folder.path(), &["--format", "json"]);
+        let linted: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let of = |json: &serde_json::Value, key: &str| {
+            let findings = json["findings"].as_array().unwrap().iter();
+            let names = findings.map(|finding| finding[key].as_str().unwrap().to_owned());
+            let mut names: Vec<String> = names.filter(|name| name.starts_with("lock-")).collect();
+            names.sort();
+            names
+        };
+        let names = of(&checked, "name");
+        assert_eq!(names, of(&linted, "rule"), "{checked} {linted}");
+        names
+    };
+    // Without a lock file there is nothing for lint to compare with, but CI must not pass.
+    let (code, text) = migrate(folder.path(), "lock", &["--check"]);
+    assert_eq!(code, 6, "{text}");
+    assert!(text.contains("! lock-added-without-lock: sql/0001_a.up.sql was added"));
+    assert!(text.contains("-> write the lock anew: outpost migrate lock"));
+
+    let (code, text) = migrate(folder.path(), "lock", &[]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(names(0), [""; 0]);
+    for (file, text) in &files {
+        write(file, &text.replace('\n', "\r\n"));
+    }
+    assert_eq!(names(0), [""; 0], "an editor's line ends are no edit");
+
+    for (file, text) in [files[0], files[2]] {
+        write(
+            file,
+            &format!("{text}\n# or not\n").replace('#', comment(file)),
+        );
+        assert_eq!(names(6), ["lock-edited"], "{file}");
+        std::fs::remove_file(path(file)).unwrap();
+        assert_eq!(names(6), ["lock-removed"], "{file}");
+        write(file, text);
+    }
+    for file in ["sql/0003_e.up.sql", "redis/0003_e.toml"] {
+        let text = if file.starts_with("sql") {
+            "select 1"
+        } else {
+            redis
+        };
+        write(file, text);
+        assert_eq!(names(6), ["lock-added-without-lock"], "{file}");
+        std::fs::remove_file(path(file)).unwrap();
+    }
+    // A file of its own keeps its checksum; what it requires decides the order.
+    std::fs::write(
+        path("outpost.lock"),
+        swapped(&std::fs::read_to_string(path("outpost.lock")).unwrap()),
+    )
+    .unwrap();
+    assert_eq!(names(6), ["lock-reordered"]);
+    let (code, text) = migrate(folder.path(), "lock", &["--format", "json"]);
+    assert_eq!(code, 64, "{text}");
+}
+
+fn comment(file: &str) -> &'static str {
+    if file.starts_with("sql") { "--" } else { "#" }
+}
+
+/// A lock file in which the last two migrations have changed places.
+fn swapped(lock: &str) -> String {
+    let parts: Vec<&str> = lock.split("[[migration]]").collect();
+    let [head @ .., one, other] = &parts[..] else {
+        panic!("{lock}");
+    };
+    let mut parts = head.to_vec();
+    parts.extend([*other, *one]);
+    parts.join("\n[[migration]]")
 }

@@ -99,6 +99,38 @@ pub enum LockFinding {
     },
 }
 
+impl LockFinding {
+    /// What sort of difference it is, in one word; the linter's rules are named after it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Edited { .. } => "lock-edited",
+            Self::Removed { .. } => "lock-removed",
+            Self::AddedWithoutLock { .. } => "lock-added-without-lock",
+            Self::Reordered { .. } => "lock-reordered",
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Edited { path, .. } | Self::Removed { path } if is_history(path) => {
+                "where it was applied anywhere, restore it and write a new migration; otherwise: outpost migrate lock"
+            }
+            Self::Edited { .. } | Self::Removed { .. } | Self::AddedWithoutLock { .. } => {
+                "write the lock anew: outpost migrate lock"
+            }
+            Self::Reordered { .. } => {
+                "where it was applied anywhere, restore its requirements; otherwise: outpost migrate lock"
+            }
+        }
+    }
+}
+
+/// Whether the ledger records this file's checksum, so that databases in which it was applied remember how it was.
+fn is_history(path: &str) -> bool {
+    path.ends_with(".up.sql") || path.ends_with(".toml")
+}
+
 impl Lock {
     /// A lock that pins nothing.
     pub fn empty() -> Self {

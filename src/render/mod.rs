@@ -37,7 +37,7 @@ pub use json::FORMAT_VERSION;
 pub use lease::{StoreLease, leases, leases_json};
 pub use lint::{lint, lint_json};
 pub use list::{ListView, list, list_hint, list_json};
-pub use notes::{created, lock_findings, locked, unlocked};
+pub use notes::{created, lock_findings, lock_findings_json, locked, unlocked};
 pub use plan::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, plan_schema, stale};
 pub use resolve::{ResolveView, resolve, resolve_json};
 pub use signature::{older_signature, passphrase, signed, signed_by};

@@ -3,10 +3,13 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::model::id::MigrationId;
 use crate::model::lock::{Lock, LockFinding};
+use crate::render::json;
 use crate::render::style::{Style, Tone};
-use crate::render::text::line;
+use crate::render::text::{line, wrapped};
 use crate::render::units::counted_len;
 
 /// Writes which files a new migration consists of.
@@ -61,14 +64,63 @@ pub fn lock_findings(
         return writeln!(out, "The files are as locked.");
     }
     for finding in findings {
-        writeln!(
-            out,
-            "{} {}",
-            style.paint(Tone::Bad, "!"),
-            line(&finding.to_string())
-        )?;
+        let mut mark = style.paint(Tone::Bad, "!");
+        let words = format!("{}: {finding}", finding.name());
+        for text in wrapped(&line(&words), style.room(2)) {
+            writeln!(out, "{mark} {text}")?;
+            " ".clone_into(&mut mark);
+        }
+        let mut mark = "->";
+        for text in wrapped(finding.advice(), style.room(5)) {
+            writeln!(out, "  {mark} {text}")?;
+            mark = "  ";
+        }
     }
     Ok(())
+}
+
+#[derive(Serialize)]
+struct LockFindingsJson<'a> {
+    findings: Vec<LockFindingJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct LockFindingJson<'a> {
+    name: &'static str,
+    /// The file below the schema folder; null for migrations in another order.
+    file: Option<&'a str>,
+    /// The first migration in another order.
+    id: Option<String>,
+    message: String,
+    advice: &'static str,
+}
+
+/// Writes how the files differ from the lock file, as JSON.
+///
+/// # Errors
+/// What `out` says.
+pub fn lock_findings_json(out: &mut dyn Write, findings: &[LockFinding]) -> io::Result<()> {
+    let findings = findings.iter().map(|finding| {
+        let (file, id) = match finding {
+            LockFinding::Edited { path, .. }
+            | LockFinding::Removed { path }
+            | LockFinding::AddedWithoutLock { path } => (Some(path.as_str()), None),
+            LockFinding::Reordered { id } => (None, Some(id.to_string())),
+        };
+        LockFindingJson {
+            name: finding.name(),
+            file,
+            id,
+            message: finding.to_string(),
+            advice: finding.advice(),
+        }
+    });
+    json::document(
+        out,
+        &LockFindingsJson {
+            findings: findings.collect(),
+        },
+    )
 }
 
 /// Writes that a lease was broken.

@@ -16,8 +16,8 @@ use outpost::model::status::{Gate, MigrationStatus, Status};
 use outpost::model::verification::{Check, CheckOutcome};
 use outpost::render::{
     ListView, ResolveView, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
-    history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings, locked,
-    question, resolve, resolve_json, unlocked, verify, verify_json,
+    history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings,
+    lock_findings_json, locked, question, resolve, resolve_json, unlocked, verify, verify_json,
 };
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
@@ -553,4 +553,8 @@ fn short_answers_name_what_was_written_pinned_and_broken() {
         lock_findings(out, WIDE, &[])?;
         unlocked(out, WIDE, "5f0e2d\x1b[2J")
     });
+    golden("lock-check-40.txt", |out| {
+        lock_findings(out, NARROW, &findings)
+    });
+    golden("lock-check.json", |out| lock_findings_json(out, &findings));
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::args::Globals;
+use crate::cli::args::{Format, Globals};
 use crate::cli::context::{block_on, holder};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -27,6 +27,10 @@ pub(in crate::cli) struct Lock {
     /// Write nothing; exit with 6 when the files are not as locked
     #[arg(long)]
     check: bool,
+
+    /// How to print what --check finds
+    #[arg(long, default_value = "text", requires = "check")]
+    format: Format,
 }
 
 impl Lock {
@@ -38,7 +42,10 @@ impl Lock {
         let graph = Graph::new(&catalog)?;
         if self.check {
             let findings = self.findings(&folder, &catalog, &graph)?;
-            output.print(|out, style| render::lock_findings(out, style, &findings))?;
+            output.print(|out, style| match self.format {
+                Format::Text => render::lock_findings(out, style, &findings),
+                Format::Json => render::lock_findings_json(out, &findings),
+            })?;
             return Ok(if findings.is_empty() {
                 Exit::Done
             } else {

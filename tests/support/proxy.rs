@@ -58,6 +58,8 @@ pub enum Fault {
     Stall,
     /// Only the connection ends, wherever it is. For [`At::Byte`].
     Cut,
+    /// The bytes before arrive, and those after it a moment later. For [`At::Byte`].
+    Split,
 }
 
 /// The messages of one run through any number of proxies, and the one fault.
@@ -207,7 +209,7 @@ impl Wire {
                     Some(Fault::CutAnswer(bytes)) => {
                         *answer.lock().expect("no panic") = Some(bytes);
                     }
-                    Some(Fault::KillAfter | Fault::Cut) | None => {}
+                    Some(Fault::KillAfter | Fault::Cut | Fault::Split) | None => {}
                 }
                 if !self
                     .forward(Direction::ToServer, &mut server, &message)
@@ -247,7 +249,7 @@ impl Wire {
         }
     }
 
-    /// Writes, up to the byte at which the connection is to be cut; false once it is.
+    /// Writes, up to the byte at which the connection is to be cut or to pause; false once it is cut.
     async fn forward(&self, direction: Direction, to: &mut OwnedWriteHalf, bytes: &[u8]) -> bool {
         let passing = {
             let mut state = self.lock();
@@ -263,10 +265,16 @@ impl Wire {
         if to.write_all(&bytes[..passing]).await.is_err() {
             return false;
         }
-        if passing < bytes.len() {
-            self.fired.store(true, Ordering::SeqCst);
+        if passing == bytes.len() {
+            return true;
         }
-        passing == bytes.len()
+        self.fired.store(true, Ordering::SeqCst);
+        if !matches!(&self.at, Some((_, Fault::Split))) {
+            return false;
+        }
+        // Long enough for the reader to look at what it has.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        to.write_all(&bytes[passing..]).await.is_ok()
     }
 
     /// Counts a message; the fault, if it is due.

@@ -6,6 +6,7 @@ mod campaign;
 #[path = "../support/folder.rs"]
 mod folder;
 mod mutate;
+mod servers;
 
 use std::sync::LazyLock;
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, pin_mut};
-use tokio_postgres::{Client, Error, SimpleQueryMessage};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,16 @@ pub(super) enum Sent {
     Cancelled,
     /// It was to be cancelled, and the server did not say what became of it.
     Unanswered,
+}
+
+/// The fields of a row.
+///
+/// # Errors
+/// Text that is no UTF-8, which a database in SQL_ASCII may hold.
+fn fields(row: &SimpleQueryRow) -> Result<Row, Error> {
+    (0..row.len())
+        .map(|i| Ok(row.try_get(i)?.map(str::to_owned)))
+        .collect()
 }
 
 impl Session {
@@ -85,13 +95,7 @@ impl Session {
         let mut rows = Vec::new();
         for message in self.client.simple_query(sql).await? {
             match message {
-                SimpleQueryMessage::Row(row) => {
-                    rows.push(
-                        (0..row.len())
-                            .map(|i| row.get(i).map(str::to_owned))
-                            .collect(),
-                    );
-                }
+                SimpleQueryMessage::Row(row) => rows.push(fields(&row)?),
                 SimpleQueryMessage::CommandComplete(_) => sets.push(std::mem::take(&mut rows)),
                 _ => {}
             }
@@ -124,11 +128,10 @@ impl Session {
             match message {
                 None => return Sent::Done,
                 Some(Err(error)) => return Sent::Failed(error),
-                Some(Ok(SimpleQueryMessage::Row(row))) => {
-                    see((0..row.len())
-                        .map(|i| row.get(i).map(str::to_owned))
-                        .collect());
-                }
+                Some(Ok(SimpleQueryMessage::Row(row))) => match fields(&row) {
+                    Ok(row) => see(row),
+                    Err(error) => return Sent::Failed(error),
+                },
                 Some(Ok(_)) => {}
             }
         }

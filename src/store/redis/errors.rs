@@ -60,6 +60,10 @@ fn is_script_without_right(reason: &str) -> bool {
 /// The error in words, with the server's own code: the driver's names for codes are not the server's.
 fn words(error: &RedisError) -> String {
     let text = error.to_string();
+    if error.kind() == ErrorKind::Parse {
+        let text = text.lines().collect::<Vec<_>>().join(", ");
+        return format!("the answer is not in Redis's protocol: {text}");
+    }
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) if !text.contains(code) => format!("{code} {detail}"),
         _ => text,

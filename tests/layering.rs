@@ -536,3 +536,53 @@ fn what_keeps_the_rules_is_left_alone() {
         assert_eq!(check(file, text), [""; 0], "{file}: {text}");
     }
 }
+
+/// Which of the numbered failures of other tools no test names. A test names a number as a word of its name.
+fn unnamed(tests: &BTreeSet<String>) -> Vec<String> {
+    let numbers = (1..=35)
+        .map(|n| format!("u{n:02}"))
+        .chain((1..=17).map(|n| format!("c{n:02}")));
+    numbers
+        // It is about a database that is none of ours.
+        .filter(|number| number != "u05")
+        .filter(|number| {
+            !tests
+                .iter()
+                .any(|name| name.split('_').any(|word| word == number))
+        })
+        .collect()
+}
+
+/// The names of the functions in a text that a test attribute stands before.
+fn tests_in(text: &str) -> impl Iterator<Item = String> + '_ {
+    let mut is_test = false;
+    text.lines().filter_map(move |line| {
+        let line = line.trim();
+        is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        let (_, rest) = line.split_once("fn ").filter(|_| is_test)?;
+        is_test = false;
+        Some(rest.split('(').next().unwrap_or_default().to_owned())
+    })
+}
+
+#[test]
+fn every_known_failure_of_other_tools_is_named_by_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    let mut tests = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                tests.extend(tests_in(&fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(tests.len() > 300, "{}", tests.len());
+    assert_eq!(unnamed(&tests), Vec::<String>::new());
+    // And the search finds what is missing.
+    tests.retain(|name| !name.contains("c17"));
+    assert_eq!(unnamed(&tests), ["c17"]);
+}

@@ -1,6 +1,11 @@
 //! The append-only record of what was done to a store.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::id::MigrationId;
+use crate::model::state::{LedgerEntry, LedgerStatus};
 
 /// One entry of a store's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,4 +40,28 @@ pub struct HistoryEntry {
     pub hash: String,
     /// Whether `hash` and `previous` are right, as recomputed by the store when read.
     pub intact: bool,
+}
+
+/// The migrations whose record in the ledger no entry explains, by the plan that wrote it.
+///
+/// A chain of hashes shows every change but one: entries that are taken from its end leave it whole. What they
+/// recorded is still in the ledger.
+pub fn unexplained(
+    ledger: &BTreeMap<MigrationId, LedgerEntry>,
+    entries: &[HistoryEntry],
+) -> Vec<MigrationId> {
+    let explained: BTreeSet<(&str, &str)> = entries
+        .iter()
+        .filter(|entry| entry.outcome == "done")
+        .map(|entry| (entry.id.as_str(), entry.plan.as_str()))
+        .collect();
+    ledger
+        .iter()
+        // What is half done has no entry yet.
+        .filter(|(_, record)| !matches!(record.status, LedgerStatus::Partial { .. }))
+        .filter(|(id, record)| {
+            !explained.contains(&(id.to_string().as_str(), record.plan.as_str()))
+        })
+        .map(|(id, _)| id.clone())
+        .collect()
 }

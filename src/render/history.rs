@@ -5,41 +5,52 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::model::history::HistoryEntry;
-use crate::model::id::StoreKind;
+use crate::model::id::{MigrationId, StoreKind};
 use crate::render::json;
 use crate::render::style::{Style, Tone};
 use crate::render::table::{Cell, table};
 use crate::render::text::line;
 use crate::render::units::{between_ms, counted_len, duration_ms, time};
 
-/// The history of one store, oldest entry first.
-pub type StoreHistory = (StoreKind, Vec<HistoryEntry>);
+/// The history of one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHistory {
+    /// The store.
+    pub store: StoreKind,
+    /// Its entries, the oldest first.
+    pub entries: Vec<HistoryEntry>,
+    /// Migrations in the ledger that no entry explains.
+    pub unexplained: Vec<MigrationId>,
+}
+
+impl StoreHistory {
+    /// Whether nobody changed or removed anything.
+    pub fn is_intact(&self) -> bool {
+        self.unexplained.is_empty() && self.entries.iter().all(|entry| entry.intact)
+    }
+}
 
 /// Writes the history of each store.
 ///
 /// # Errors
 /// What `out` says.
 pub fn history(out: &mut dyn Write, style: Style, stores: &[StoreHistory]) -> io::Result<()> {
-    for (at, (kind, entries)) in stores.iter().enumerate() {
+    for (at, history) in stores.iter().enumerate() {
         if at > 0 {
             writeln!(out)?;
         }
+        let entries = &history.entries;
         writeln!(
             out,
             "{}",
             style.paint(
                 Tone::Strong,
-                &format!("{kind}: {}", counted_len(entries.len(), "entry"))
+                &format!("{}: {}", history.store, counted_len(entries.len(), "entry"))
             )
         )?;
-        if entries.is_empty() {
-            continue;
-        }
-        let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
-        table(
-            out,
-            style,
-            &[
+        if !entries.is_empty() {
+            let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
+            const HEADS: [&str; 9] = [
                 "when",
                 "migration",
                 "action",
@@ -49,10 +60,9 @@ pub fn history(out: &mut dyn Write, style: Style, stores: &[StoreHistory]) -> io
                 "took",
                 "plan",
                 "detail",
-            ],
-            4,
-            &rows,
-        )?;
+            ];
+            table(out, style, &HEADS, 4, &rows)?;
+        }
         let broken: Vec<String> = entries
             .iter()
             .filter(|e| !e.intact)
@@ -62,6 +72,18 @@ pub fn history(out: &mut dyn Write, style: Style, stores: &[StoreHistory]) -> io
             let words = format!(
                 "the chain of hashes is broken at {}: entries were changed or removed",
                 broken.join(", ")
+            );
+            super::warning(out, style, &words)?;
+        }
+        let unexplained: Vec<String> = history
+            .unexplained
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        if !unexplained.is_empty() {
+            let words = format!(
+                "no entry explains what the ledger has of {}: entries were removed",
+                unexplained.join(", ")
             );
             super::warning(out, style, &words)?;
         }
@@ -111,6 +133,8 @@ struct HistoryJson<'a> {
 struct StoreJson<'a> {
     store: StoreKind,
     intact: bool,
+    /// Migrations in the ledger that no entry explains.
+    unexplained: Vec<String>,
     entries: &'a [HistoryEntry],
 }
 
@@ -121,10 +145,15 @@ struct StoreJson<'a> {
 pub fn history_json(out: &mut dyn Write, stores: &[StoreHistory]) -> io::Result<()> {
     let stores = stores
         .iter()
-        .map(|(store, entries)| StoreJson {
-            store: *store,
-            intact: entries.iter().all(|e| e.intact),
-            entries,
+        .map(|history| StoreJson {
+            store: history.store,
+            intact: history.is_intact(),
+            unexplained: history
+                .unexplained
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            entries: &history.entries,
         })
         .collect();
     json::document(out, &HistoryJson { stores })

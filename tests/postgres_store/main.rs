@@ -11,6 +11,7 @@ mod estimates;
 mod fencing;
 mod golang;
 mod indexes;
+mod names;
 mod observing;
 mod reuse;
 mod transactions;

@@ -15,8 +15,8 @@ use outpost::model::state::{
 use outpost::model::status::{Gate, MigrationStatus, Status};
 use outpost::model::verification::{Check, CheckOutcome};
 use outpost::render::{
-    ListView, ResolveView, created, error, gate, gate_ahead, gate_json, gate_waiting, hint,
-    history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings,
+    ListView, ResolveView, StoreHistory, created, error, gate, gate_ahead, gate_json, gate_waiting,
+    hint, history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings,
     lock_findings_json, locked, question, resolve, resolve_json, unlocked, verify, verify_json,
 };
 
@@ -247,7 +247,16 @@ fn history_shows_every_entry_and_where_the_chain_is_broken() {
         ..one("2", "done", None)
     };
     let sql = vec![one("1", "failed", Some("lock timeout\n\x1b[2J")), broken];
-    let value = [(StoreKind::Sql, sql), (StoreKind::Redis, Vec::new())];
+    let store = |store, entries, unexplained| StoreHistory {
+        store,
+        entries,
+        unexplained,
+    };
+    let removed = vec![id("redis/0001_hash_tags"), id("redis/0002_timestamps")];
+    let value = [
+        store(StoreKind::Sql, sql, Vec::new()),
+        store(StoreKind::Redis, Vec::new(), removed),
+    ];
     golden("history-100.txt", |out| history(out, WIDE, &value));
     golden("history-40.txt", |out| history(out, NARROW, &value));
     golden("history.json", |out| history_json(out, &value));
@@ -256,7 +265,8 @@ fn history_shows_every_entry_and_where_the_chain_is_broken() {
         signer: Some("alice@example.com (ssh-ed25519 SHA256:dGhpcyBpcyBubyBrZXk)".to_owned()),
         ..one("2", "done", None)
     };
-    let value = [(StoreKind::Sql, vec![one("1", "done", None), signed])];
+    let signed = vec![one("1", "done", None), signed];
+    let value = [store(StoreKind::Sql, signed, Vec::new())];
     golden("history-signed.txt", |out| history(out, WIDE, &value));
 }
 

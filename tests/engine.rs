@@ -819,10 +819,9 @@ mod broken {
         }
         async fn estimate(
             &self,
-            _: &Step,
-            _: &[Step],
+            _: &[&Step],
             _: &PlanConfig,
-        ) -> Result<StepEvidence, StoreError> {
+        ) -> Result<Vec<StepEvidence>, StoreError> {
             self.no()
         }
         async fn acquire(&self, _: &str, _: &Holder) -> Result<Lease, StoreError> {

@@ -162,7 +162,8 @@ impl Bench {
 
     async fn estimate(&self, name: &str, text: &str) -> Result<StepEvidence, StoreError> {
         let step = step(name, text, Action::Apply);
-        self.store.estimate(&step, &[], &self.config).await
+        let evidence = self.store.estimate(&[&step], &self.config).await;
+        evidence.map(|mut each| each.remove(0))
     }
 
     async fn verify(&self, name: &str, text: &str) -> Verification {
@@ -710,7 +711,7 @@ to_format   = "rfc3339"
     if let StepContent::Redis(content) = &mut revert.content {
         content.allow_lossy = false;
     }
-    let refused = bench.store.estimate(&revert, &[], &bench.config).await;
+    let refused = bench.store.estimate(&[&revert], &bench.config).await;
     let said = findings(refused.unwrap_err());
     assert!(said.contains("--allow-lossy"), "{said}");
     assert!(bench.run(revert.clone()).await.is_err());
@@ -1217,8 +1218,8 @@ async fn c09_u03_reading_works_with_rights_to_read_alone_and_leaves_no_trace() {
     assert_eq!(state.identity.ledger(), None);
     assert_eq!(state.legacy.markers.len(), 1);
     let hash_tags = step("0001_h", HASH_TAGS, Action::Apply);
-    let evidence = reader.estimate(&hash_tags, &[], &config).await.unwrap();
-    assert_eq!(evidence.keys.unwrap().to_do, 1);
+    let evidence = reader.estimate(&[&hash_tags], &config).await.unwrap();
+    assert_eq!(evidence[0].keys.as_ref().unwrap().to_do, 1);
     let verification = reader
         .verify(&migration("0001_h", HASH_TAGS, &config), &[], &NoEvents)
         .await

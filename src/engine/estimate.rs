@@ -4,9 +4,7 @@ use crate::engine::Stores;
 use crate::model::catalog::Catalog;
 use crate::model::lint::Finding;
 use crate::model::migration::{Content, Migration};
-use crate::model::plan::{
-    Action, Decision, Evidence, Step, StepContent, StepEvidence, Warning, WarningKind,
-};
+use crate::model::plan::{Action, Decision, Evidence, Step, StepContent, Warning, WarningKind};
 use crate::store::StoreError;
 
 /// Counts and sizes what each step meets, and adds what the linter found in the files that it runs. Leaves
@@ -25,22 +23,29 @@ pub async fn estimate(
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         ..Evidence::default()
     };
-    for (at, step) in decision.steps.iter().enumerate() {
-        let mut found = match (stores.get(step.id.store()), &step.content) {
-            (None, _) | (_, StepContent::Record) => StepEvidence::default(),
-            _ if step.action.is_record_only() => StepEvidence::default(),
-            (Some(store), _) => {
-                let before = &decision.steps[..at];
-                store.estimate(step, before, &decision.config).await?
-            }
-        };
+    for (kind, store) in stores.iter() {
+        let steps: Vec<&Step> = decision
+            .steps
+            .iter()
+            .filter(|step| step.id.store() == kind && does_something(step))
+            .collect();
+        let found = store.estimate(&steps, &decision.config).await?;
+        let ids = steps.iter().map(|step| step.id.clone());
+        evidence.steps.extend(ids.zip(found));
+    }
+    for step in &decision.steps {
+        let found = evidence.steps.entry(step.id.clone()).or_default();
         found.warnings.extend(general_warnings(catalog, step));
         found
             .warnings
             .extend(lint_warnings(catalog, step, findings));
-        evidence.steps.insert(step.id.clone(), found);
     }
     Ok(evidence)
+}
+
+/// Whether a step does more than to write the ledger.
+fn does_something(step: &Step) -> bool {
+    !matches!(step.content, StepContent::Record) && !step.action.is_record_only()
 }
 
 /// The findings on the files that the step runs.

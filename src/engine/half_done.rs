@@ -42,8 +42,11 @@ pub async fn half_done(
         },
         ..step.clone()
     };
-    let keys = match store.estimate(&step, &[], &decision.config).await {
-        Ok(found) => found.keys.map(|keys| KeyEvidence::Counted(doing, keys)),
+    let keys = match store.estimate(&[&step], &decision.config).await {
+        Ok(found) => found
+            .into_iter()
+            .find_map(|step| step.keys)
+            .map(|keys| KeyEvidence::Counted(doing, keys)),
         Err(error) => match error.kind {
             StoreErrorKind::Keys { findings, .. } => Some(KeyEvidence::Refused(doing, findings)),
             _ => return Err(error),

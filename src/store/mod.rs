@@ -101,13 +101,13 @@ pub trait Store: Send + Sync {
         events: &dyn Events,
     ) -> Result<Verification, StoreError>;
 
-    /// Counts and sizes what a step meets. `before` are the steps that its plan has before it.
+    /// Counts and sizes what steps of one plan meet, in their order; as many answers as steps. They are given
+    /// together, since what one meets depends on those before it.
     async fn estimate(
         &self,
-        step: &Step,
-        before: &[Step],
+        steps: &[&Step],
         plan: &PlanConfig,
-    ) -> Result<StepEvidence, StoreError>;
+    ) -> Result<Vec<StepEvidence>, StoreError>;
 
     /// Takes the lease; creates the ledger where it is absent.
     ///

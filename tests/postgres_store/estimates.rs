@@ -195,9 +195,10 @@ async fn u18_the_locks_rewrites_and_scans_of_statements_are_what_the_server_does
     for statements in STATEMENTS {
         let evidence = fixture
             .store
-            .estimate(&apply("sql/0001_a", statements), &[], &config())
+            .estimate(&[&apply("sql/0001_a", statements)], &config())
             .await
-            .unwrap();
+            .unwrap()
+            .remove(0);
         let said = together(&evidence.statements);
         let seen = match run(&client, statements).await {
             Ok(seen) => seen,
@@ -276,9 +277,10 @@ async fn u18_tables_of_the_same_plan_and_their_new_names_are_known() {
     let second = step("sql/0002_b", outpost::model::plan::Action::Apply, outside);
     let evidence = fixture
         .store
-        .estimate(&second, std::slice::from_ref(&first), &config())
+        .estimate(&[&first, &second], &config())
         .await
-        .unwrap();
+        .unwrap()
+        .remove(1);
     let said: Vec<Vec<(&str, bool, LockMode, TableWork)>> = evidence
         .statements
         .iter()
@@ -313,4 +315,19 @@ async fn u18_tables_of_the_same_plan_and_their_new_names_are_known() {
         "{:?}",
         evidence.warnings
     );
+}
+
+/// A query answers with 1,664 columns at most.
+#[tokio::test]
+async fn a_plan_may_name_more_tables_than_a_row_has_columns() {
+    let fixture = Fixture::new();
+    sql(&fixture.database, "create table t1999 (i int)");
+    let names: Vec<String> = (0..2_000).map(|number| format!("t{number}")).collect();
+    let step = apply(
+        "sql/0001_a",
+        &format!("drop table if exists {}", names.join(", ")),
+    );
+    let evidence = fixture.store.estimate(&[&step], &config()).await.unwrap();
+    let tables = evidence[0].tables.iter().map(|t| t.table.as_str());
+    assert_eq!(tables.collect::<Vec<_>>(), ["public.t1999"]);
 }

@@ -129,9 +129,10 @@ async fn u03_reads_answer_while_an_alter_table_holds_its_locks() {
     let plan = crate::fixture::plan(1, &[], &[], Default::default());
     let evidence = fixture
         .store
-        .estimate(&step, &[], &plan.decision.config)
+        .estimate(&[&step], &plan.decision.config)
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert_eq!(evidence.tables[0].table, "public.big");
     altering.batch_execute("rollback").await.unwrap();
     let schema = fixture
@@ -381,9 +382,10 @@ async fn u18_the_sizes_of_existing_tables_stand_beside_the_warnings() {
     let plan = crate::fixture::plan(1, &[], &[], Default::default());
     let evidence = fixture
         .store
-        .estimate(&step, &[], &plan.decision.config)
+        .estimate(&[&step], &plan.decision.config)
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert_eq!(evidence.tables.len(), 1);
     assert_eq!(
         (evidence.tables[0].table.as_str(), evidence.tables[0].rows),

@@ -174,12 +174,9 @@ pub async fn an_absent_ledger_reads_as_empty_and_stays_absent(subject: &dyn Subj
         assert_eq!(store.history().await.unwrap(), []);
     }
     let plan = plan_for(subject, 3).await;
-    for step in &plan.decision.steps {
-        store
-            .estimate(step, &[], &plan.decision.config)
-            .await
-            .unwrap();
-    }
+    let steps: Vec<_> = plan.decision.steps.iter().collect();
+    let evidence = store.estimate(&steps, &plan.decision.config).await.unwrap();
+    assert_eq!(evidence.len(), steps.len());
     for migration in subject.project().catalog().iter() {
         store.verify(migration, &[], &NoEvents).await.unwrap();
     }

@@ -97,11 +97,10 @@ impl Store for Watched {
 
     async fn estimate(
         &self,
-        step: &Step,
-        before: &[Step],
+        steps: &[&Step],
         plan: &PlanConfig,
-    ) -> Result<StepEvidence, StoreError> {
-        self.inner.estimate(step, before, plan).await
+    ) -> Result<Vec<StepEvidence>, StoreError> {
+        self.inner.estimate(steps, plan).await
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {

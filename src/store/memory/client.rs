@@ -291,11 +291,10 @@ impl Store for MemoryStore {
 
     async fn estimate(
         &self,
-        _: &Step,
-        _: &[Step],
+        steps: &[&Step],
         _: &PlanConfig,
-    ) -> Result<StepEvidence, StoreError> {
-        Ok(StepEvidence::default())
+    ) -> Result<Vec<StepEvidence>, StoreError> {
+        Ok(vec![StepEvidence::default(); steps.len()])
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {

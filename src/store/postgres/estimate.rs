@@ -1,83 +1,92 @@
-//! What a step would do to the tables that are there: their sizes, locks and rewrites, from the step's text
+//! What steps would do to the tables that are there: their sizes, locks and rewrites, from their text
 //! and the catalog. Nothing is counted, and no function is called that would wait behind an ALTER TABLE.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PostgresStore;
 use super::impact::{self, Way};
-use super::relations::Relation;
-use crate::model::plan::{Step, StepContent, StepEvidence, TableSize, Warning, WarningKind};
+use super::relations::{Relation, Relations};
+use crate::model::plan::{
+    SqlContent, Step, StepContent, StepEvidence, TableSize, Warning, WarningKind,
+};
 use crate::model::sql::{QualifiedName, Risk, RiskKind};
 use crate::store::StoreError;
 
 impl PostgresStore {
-    pub(super) async fn estimate_step(
+    pub(super) async fn estimate_steps(
         &self,
-        step: &Step,
-        before: &[Step],
-    ) -> Result<StepEvidence, StoreError> {
-        let StepContent::Sql(content) = &step.content else {
-            return Ok(StepEvidence::default());
-        };
+        steps: &[&Step],
+    ) -> Result<Vec<StepEvidence>, StoreError> {
+        let contents = steps.iter().filter_map(|step| sql_of(step));
+        let names = contents.flat_map(|content| impact::names(&content.statements));
+        let relations = self.relations(&names.collect()).await?;
         let mut way = Way::default();
-        for earlier in before {
-            if let StepContent::Sql(content) = &earlier.content {
-                content.statements.iter().for_each(|s| way.pass(s));
+        let evidence = steps.iter().map(|step| match sql_of(step) {
+            Some(content) => estimate(content, &mut way, &relations),
+            None => StepEvidence::default(),
+        });
+        Ok(evidence.collect())
+    }
+}
+
+fn sql_of(step: &Step) -> Option<&SqlContent> {
+    match &step.content {
+        StepContent::Sql(content) => Some(content),
+        StepContent::Redis(_) | StepContent::Record => None,
+    }
+}
+
+/// What a step does, after what came before it on the way.
+fn estimate(content: &SqlContent, way: &mut Way, relations: &Relations) -> StepEvidence {
+    let mut warnings = Vec::new();
+    let mut statements = Vec::new();
+    let mut met = BTreeSet::new();
+    let mut locks = Locks::new(content.transaction);
+    for statement in &content.statements {
+        let impact = impact::impact(statement, way, relations);
+        for risk in &statement.risks {
+            let on_new = risk.table.as_ref().is_some_and(|t| way.creates(t));
+            if on_new && risk.is_harmless_on_new_table() || locks.implies(risk) {
+                continue;
             }
+            let size = risk
+                .table
+                .as_ref()
+                .and_then(|t| relations.named(way.now(t)))
+                .map(size);
+            warnings.push(Warning {
+                kind: match risk.kind {
+                    RiskKind::DropsData => WarningKind::DataLoss,
+                    RiskKind::Rewrite | RiskKind::FullTableWrite => WarningKind::Rewrite,
+                    RiskKind::AccessExclusive | RiskKind::BlocksWrites => WarningKind::Blocking,
+                },
+                message: match size {
+                    Some(size) => format!("{} ({})", risk.sentence, describe(&size)),
+                    None => risk.sentence.clone(),
+                },
+                line: Some(statement.line),
+            });
         }
-        let mut names = impact::names(&content.statements);
-        names.extend(way.originals().cloned());
-        let relations = self.relations(&names).await?;
-        let mut warnings = Vec::new();
-        let mut statements = Vec::new();
-        let mut met = BTreeSet::new();
-        let mut locks = Locks::new(content.transaction);
-        for statement in &content.statements {
-            let impact = impact::impact(statement, &way, &relations);
-            for risk in &statement.risks {
-                let on_new = risk.table.as_ref().is_some_and(|t| way.creates(t));
-                if on_new && risk.is_harmless_on_new_table() || locks.implies(risk) {
-                    continue;
-                }
-                let size = risk
-                    .table
-                    .as_ref()
-                    .and_then(|t| relations.named(way.now(t)))
-                    .map(size);
-                warnings.push(Warning {
-                    kind: match risk.kind {
-                        RiskKind::DropsData => WarningKind::DataLoss,
-                        RiskKind::Rewrite | RiskKind::FullTableWrite => WarningKind::Rewrite,
-                        RiskKind::AccessExclusive | RiskKind::BlocksWrites => WarningKind::Blocking,
-                    },
-                    message: match size {
-                        Some(size) => format!("{} ({})", risk.sentence, describe(&size)),
-                        None => risk.sentence.clone(),
-                    },
-                    line: Some(statement.line),
-                });
-            }
-            met.extend(impact.tables.iter().map(|table| table.table.clone()));
-            let named = statement
-                .tables
-                .iter()
-                .filter_map(|name| relations.named(way.now(name)));
-            met.extend(named.map(|relation| relation.name.clone()));
-            statements.push(impact);
-            way.pass(statement);
-        }
-        // By name, each once, however often and by whatever spelling it was met.
-        let tables: BTreeMap<&str, TableSize> = relations
-            .tables()
-            .filter(|table| met.contains(&table.name))
-            .map(|table| (table.name.as_str(), size(table)))
-            .collect();
-        Ok(StepEvidence {
-            tables: tables.into_values().collect(),
-            statements,
-            warnings,
-            ..StepEvidence::default()
-        })
+        met.extend(impact.tables.iter().map(|table| table.table.clone()));
+        let named = statement
+            .tables
+            .iter()
+            .filter_map(|name| relations.named(way.now(name)));
+        met.extend(named.map(|relation| relation.name.clone()));
+        statements.push(impact);
+        way.pass(statement);
+    }
+    // By name, each once, however often and by whatever spelling it was met.
+    let tables: BTreeMap<&str, TableSize> = relations
+        .tables()
+        .filter(|table| met.contains(&table.name))
+        .map(|table| (table.name.as_str(), size(table)))
+        .collect();
+    StepEvidence {
+        tables: tables.into_values().collect(),
+        statements,
+        warnings,
+        ..StepEvidence::default()
     }
 }
 

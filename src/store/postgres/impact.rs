@@ -40,11 +40,6 @@ impl Way {
         self.created.contains(table)
     }
 
-    /// What the tables that get new names are called before the plan.
-    pub(super) fn originals(&self) -> impl Iterator<Item = &QualifiedName> {
-        self.renamed.values()
-    }
-
     /// The name that a table has before the plan.
     pub(super) fn now<'a>(&'a self, name: &'a QualifiedName) -> &'a QualifiedName {
         self.renamed.get(name).unwrap_or(name)

@@ -216,11 +216,10 @@ impl Store for PostgresStore {
 
     async fn estimate(
         &self,
-        step: &Step,
-        before: &[Step],
+        steps: &[&Step],
         _: &PlanConfig,
-    ) -> Result<StepEvidence, StoreError> {
-        self.estimate_step(step, before).await
+    ) -> Result<Vec<StepEvidence>, StoreError> {
+        self.estimate_steps(steps).await
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {

@@ -108,23 +108,19 @@ impl PostgresStore {
     ) -> Result<Relations, StoreError> {
         let mut wanted = Vec::new();
         for name in names {
-            let name = self.quoted(literal(&name.quoted()))?;
-            wanted.push(format!("to_regclass({name})::oid"));
+            wanted.push(self.quoted(literal(&name.quoted()))?);
         }
         let sql = format!(
-            "select current_setting('server_version_num')::int / 10000, {}",
+            "select current_setting('server_version_num')::int / 10000, to_regclass(n.name)::oid \
+             from unnest(array[{}]) with ordinality as n (name, place) order by n.place",
             wanted.join(", ")
         );
-        let mut row = rows(session, &sql).await?.into_iter().flatten();
-        let mut relations = Relations {
-            major: number(&row.next().flatten()).unwrap_or_default(),
-            by_name: names
-                .iter()
-                .zip(row)
-                .filter_map(|(name, oid)| Some((name.clone(), oid?)))
-                .collect(),
-            ..Relations::default()
-        };
+        let mut relations = Relations::default();
+        for (name, row) in names.iter().zip(rows(session, &sql).await?) {
+            let [major, oid] = <[_; 2]>::try_from(row).unwrap_or_default();
+            relations.major = number(&major).unwrap_or_default();
+            relations.by_name.extend(oid.map(|oid| (name.clone(), oid)));
+        }
         let oids: BTreeSet<&str> = relations.by_name.values().map(String::as_str).collect();
         if oids.is_empty() {
             return Ok(relations);

@@ -181,11 +181,14 @@ impl Store for RedisStore {
 
     async fn estimate(
         &self,
-        step: &Step,
-        _: &[Step],
+        steps: &[&Step],
         plan: &PlanConfig,
-    ) -> Result<StepEvidence, StoreError> {
-        self.estimate_step(step, plan).await
+    ) -> Result<Vec<StepEvidence>, StoreError> {
+        let mut evidence = Vec::with_capacity(steps.len());
+        for step in steps {
+            evidence.push(self.estimate_step(step, plan).await?);
+        }
+        Ok(evidence)
     }
 
     async fn acquire(&self, id: &str, holder: &Holder) -> Result<Lease, StoreError> {

@@ -76,8 +76,8 @@ fn tolls_name_what_the_catalog_has_to_be_asked() {
                 "c: ACCESS SHARE SomeRows",
             ],
         ),
-        ("copy t to stdout", vec!["t: ACCESS SHARE Scan"]),
-        ("copy t from stdin", vec!["t: ROW EXCLUSIVE SomeRows"]),
+        ("copy t to '/srv/t'", vec!["t: ACCESS SHARE Scan"]),
+        ("copy t from '/srv/t'", vec!["t: ROW EXCLUSIVE SomeRows"]),
         ("explain update t set a = 1", vec![]),
         (
             "explain analyze update t set a = 1",

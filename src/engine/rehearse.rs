@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::replay::{advance, sql_of};
+use crate::engine::replay::{self, advance, sql_of};
 use crate::engine::{ReplayError, Stores};
 use crate::model::catalog::Catalog;
-use crate::model::config::PlanConfig;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::Holder;
 use crate::model::plan::{
-    Action, Decision, Desired, Evidence, Origin, Outcome, PlanError, RecordedStatus, Rehearsal,
+    Action, Decision, Evidence, Origin, Outcome, PlanError, RecordedStatus, Rehearsal,
     RehearsalServer, Resolution, Step, StepContent, StepRehearsal, Warning, WarningKind, WayBack,
     plan,
 };
@@ -192,7 +191,7 @@ impl Stage<'_> {
         let graph = Graph::new(&catalog)?;
         let store: Arc<dyn Store> = Arc::new(scratch.another());
         let stores = Stores::new().with(store);
-        let desired = desired(in_place.clone(), &decision.config);
+        let desired = replay::desired("rehearsal", in_place.clone(), &decision.config);
         advance(&stores, &catalog, &graph, &desired, &self.holder).await
     }
 
@@ -353,7 +352,7 @@ impl Stage<'_> {
         let observed = ObservedState {
             stores: BTreeMap::from([(StoreKind::Sql, state)]),
         };
-        let desired = desired(BTreeSet::new(), &decision.config);
+        let desired = replay::desired("rehearsal", BTreeSet::new(), &decision.config);
         let decision = plan(&catalog, &graph, &observed, &desired)?;
         Ok(decision.steps.into_iter().find(runs_sql))
     }
@@ -382,22 +381,6 @@ fn in_place(decision: &Decision) -> BTreeSet<MigrationId> {
             )
     });
     applied.chain(taken.map(|step| &step.id)).cloned().collect()
-}
-
-/// What planning wants in a scratch database, where earlier tools have no part.
-fn desired(ids: BTreeSet<MigrationId>, config: &PlanConfig) -> Desired {
-    Desired {
-        version: "rehearsal".to_owned(),
-        ids,
-        only: None,
-        accept_edits: false,
-        allow_lossy: false,
-        revert_unknown: false,
-        config: PlanConfig {
-            golang_migrate: None,
-            ..config.clone()
-        },
-    }
 }
 
 async fn schema(store: &PostgresStore) -> Result<SchemaObjects, StoreError> {

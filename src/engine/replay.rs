@@ -69,7 +69,7 @@ pub async fn replay(
     let sql = sql_of(catalog, &catalog.ids_of(StoreKind::Sql).cloned().collect());
     let sql_graph = Graph::new(&sql)?;
     let mut lock = unreplayed_lock(catalog, graph);
-    let mut desired = desired(BTreeSet::new(), config);
+    let mut desired = desired("replay", BTreeSet::new(), &config);
     for pin in &mut lock.migrations {
         if pin.id.store() != StoreKind::Sql {
             continue;
@@ -143,7 +143,7 @@ pub async fn replay_recorded(
     let stores = Stores::new().with(store);
     let sql = sql_of(catalog, ids);
     let graph = Graph::new(&sql)?;
-    let desired = desired(sql.ids(), config);
+    let desired = desired("replay", sql.ids(), &config);
     advance(&stores, &sql, &graph, &desired, &holder).await?;
     if !cleaned.is_empty() {
         let observed = observe(&stores, &sql, &desired.config, Depth::Full).await?;
@@ -155,9 +155,10 @@ pub async fn replay_recorded(
     Ok(state.and_then(|state| state.schema).unwrap_or_default())
 }
 
-fn desired(ids: BTreeSet<MigrationId>, config: PlanConfig) -> Desired {
+/// What planning wants in a throwaway database; `version` is what its plan is called.
+pub(super) fn desired(version: &str, ids: BTreeSet<MigrationId>, config: &PlanConfig) -> Desired {
     Desired {
-        version: "replay".to_owned(),
+        version: version.to_owned(),
         ids,
         only: None,
         accept_edits: false,
@@ -166,7 +167,7 @@ fn desired(ids: BTreeSet<MigrationId>, config: PlanConfig) -> Desired {
         // Earlier tools have no part in a throwaway database.
         config: PlanConfig {
             golang_migrate: None,
-            ..config
+            ..config.clone()
         },
     }
 }

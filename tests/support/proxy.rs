@@ -280,14 +280,15 @@ impl Wire {
     /// Counts a message; the fault, if it is due.
     fn count(&self, protocol: Protocol, name: String) -> Option<Fault> {
         let mut state = self.lock();
-        let (at, fault) = self.at.as_ref()?;
-        let has_all = |name: &String, words: &[&str]| words.iter().all(|word| name.contains(word));
-        let met =
-            matches!(at, At::First(words) if state.messages.iter().any(|m| has_all(m, words)));
         state.messages.push(format!("{protocol:?}: {name}"));
+        let (at, fault) = self.at.as_ref()?;
         let strikes = match at {
             At::Message(number) => *number == state.messages.len(),
-            At::First(words) => !met && has_all(&name, words),
+            At::First(words) => {
+                let has_all = |name: &String| words.iter().all(|word| name.contains(word));
+                let first = state.messages.iter().position(has_all);
+                first == Some(state.messages.len() - 1)
+            }
             At::Byte(..) => false,
         };
         strikes.then_some(*fault)

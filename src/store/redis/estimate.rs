@@ -33,7 +33,8 @@ struct Outlook {
 /// Keys of which the speed of reading tells something.
 const ENOUGH: u64 = 1_000;
 
-/// How often a run goes over all keys: before, for the work, and to prove that nothing is left.
+/// How often a run goes over all keys at most, where nobody else writes: before a step that cannot be undone, for
+/// the work, and to prove that nothing is left.
 const READINGS: u64 = 3;
 
 /// How many times as long as to read a key it may take to write one, with the pauses so that other clients

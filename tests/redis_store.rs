@@ -618,6 +618,50 @@ impl Events for Recorder {
 }
 
 #[tokio::test]
+async fn copies_are_compared_as_whole_values_and_differences_are_found() {
+    let bench = Bench::new();
+    let long = "x".repeat(100);
+    for n in 0..30 {
+        // Of 8 fields each; a value of 100 letters makes a hash table of it, whose order is the server's own.
+        let (key, id) = (format!("tenant:{n}"), n.to_string());
+        bench.cmd(&["HSET", &key, "id", &id]);
+        for field in ["a", "b", "c", "d", "e", "f"] {
+            bench.cmd(&["HSET", &key, field, field]);
+        }
+        bench.cmd(&[
+            "HSET",
+            &key,
+            "long",
+            if n % 2 == 0 { &long } else { "short" },
+        ]);
+    }
+    bench.apply("0001_h", HASH_TAGS).await.unwrap();
+    bench.cmd(&["CONFIG", "RESETSTAT"]);
+    let proven = bench.verify("0001_h", HASH_TAGS).await;
+    let copies = |verification: &Verification| -> (u64, Vec<String>) {
+        let mut checks = verification.checks.iter();
+        let check = checks.find(|check| check.unit == "copies").unwrap();
+        (check.examined, check.findings.clone())
+    };
+    assert_eq!(copies(&proven), (30, vec![]));
+    let stats = bench.text(&["INFO", "commandstats"]);
+    assert!(stats.contains("cmdstat_dump:calls=60,"), "{stats}");
+    assert!(!stats.contains("cmdstat_hgetall:"), "{stats}");
+
+    for key in ["tenant:{4}:tenant", "tenant:{7}:tenant"] {
+        bench.cmd(&["HSET", key, "c", "d"]);
+    }
+    let (examined, mut findings) = copies(&bench.verify("0001_h", HASH_TAGS).await);
+    findings.sort();
+    assert_eq!(examined, 30);
+    assert_eq!(
+        findings,
+        ["tenant:4", "tenant:7"]
+            .map(|key| format!("{key}: its target differs, being newer or damaged"))
+    );
+}
+
+#[tokio::test]
 async fn u31_u32_a_value_in_neither_form_fails_the_step_or_is_recorded() {
     let bench = Bench::new();
     bench.cmd(&["HSET", "tenant:{a}:tenant", "created_at", "yesterday"]);

@@ -27,6 +27,7 @@ mod observe;
 mod ours;
 mod pace;
 mod passes;
+mod payload;
 mod place;
 mod read;
 mod record;

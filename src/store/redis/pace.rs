@@ -28,8 +28,9 @@ impl Default for Limits {
     }
 }
 
-/// Batches that are under way at once on one server: while one is carried out, the next is on its way.
-pub(super) const UNDER_WAY: usize = 2;
+/// Batches that are under way at once on one server: while one is carried out, another waits there, and the answer
+/// to a third is on its way.
+pub(super) const UNDER_WAY: usize = 3;
 /// Pages under way on a server that is far off; more would only lie in its buffers.
 const MOST_UNDER_WAY: usize = 16;
 /// Keys that are read in one go, so that nobody has to wait long behind the answers.

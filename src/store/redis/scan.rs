@@ -2,7 +2,6 @@
 //! their way.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,8 +17,9 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// Keys that the server looks at for one answer: more would hold it up for longer, fewer cost round trips.
 const COUNT: usize = 200;
-/// Keys that are worked on together, if there are so many: each batch costs the server something of its own.
-const WORTH_WORKING: usize = 400;
+/// Keys that are worked on together, if there are so many: each batch costs the server something of its own, and
+/// more at once would keep the client from sending the next batch in time.
+const WORTH_WORKING: usize = 200;
 /// Walks that a topology may spoil before the keys are given up on.
 const WALKS: u32 = 5;
 
@@ -185,43 +185,40 @@ impl RedisStore {
         let mut cursor = Some(position.cursor);
         let mut under_way: FuturesOrdered<BoxFuture<'_, Result<(u64, u32), StoreError>>> =
             FuturesOrdered::new();
+        // One page more lies ready, so that the server has work also while the next one is asked for.
+        let mut ready: Option<Page> = None;
+        let mut asked: Option<BoxFuture<'_, Result<Option<Page>, StoreError>>> = None;
         loop {
-            // The next page is asked for while those before it are worked on.
-            let next = match cursor {
-                Some(cursor) if under_way.len() < most => {
-                    let page = self.next_page(session, walk, node, cursor);
-                    let mut page = pin!(page);
-                    loop {
-                        if under_way.is_empty() {
-                            break Some(page.await?);
-                        }
-                        match select(page.as_mut(), under_way.next()).await {
-                            Either::Left((page, _)) => break Some(page?),
-                            Either::Right((Some(worked), _)) => {
-                                self.mark(walk, node, worked?);
-                                reached().await?;
-                            }
-                            Either::Right((None, _)) => {}
-                        }
-                    }
-                }
-                _ => None,
-            };
-            match next {
-                Some(Some(page)) => {
-                    cursor = (page.cursor != 0).then_some(page.cursor);
-                    let place = (page.cursor, page.beginnings);
-                    let work = work(page.keys);
-                    under_way.push_back(Box::pin(async move { work.await.map(|()| place) }));
-                }
-                Some(None) => cursor = None,
-                None => match under_way.next().await {
-                    Some(worked) => {
-                        self.mark(walk, node, worked?);
-                        reached().await?;
-                    }
-                    None => return Ok(()),
+            if under_way.len() < most
+                && let Some(page) = ready.take()
+            {
+                let place = (page.cursor, page.beginnings);
+                let work = work(page.keys);
+                under_way.push_back(Box::pin(async move { work.await.map(|()| place) }));
+            }
+            if let (None, None, Some(from)) = (&ready, &asked, cursor) {
+                asked = Some(Box::pin(self.next_page(session, walk, node, from)));
+            }
+            let step = match &mut asked {
+                Some(page) if under_way.is_empty() => Either::Left(page.await?),
+                Some(page) => match select(page, under_way.next()).await {
+                    Either::Left((page, _)) => Either::Left(page?),
+                    Either::Right((worked, _)) => Either::Right(worked),
                 },
+                None => Either::Right(under_way.next().await),
+            };
+            match step {
+                Either::Left(page) => {
+                    asked = None;
+                    let next = page.as_ref().map_or(0, |page| page.cursor);
+                    cursor = (next != 0).then_some(next);
+                    ready = page;
+                }
+                Either::Right(Some(worked)) => {
+                    self.mark(walk, node, worked?);
+                    reached().await?;
+                }
+                Either::Right(None) => return Ok(()),
             }
         }
     }

@@ -34,18 +34,17 @@ local function convert(step, found)
   local began = used
   for f = step.first, step.last do
     local value = found[f]
-    if not value then
-    elseif not find(value, '^[1-9]%d*$') then
-      local ms = unix_ms(value)
-      if not ms then
+    if value then
+      -- No number of the new form is as long as a time of the old one.
+      local ms = #value > 15 and unix_ms(value)
+      if ms then
+        if step.in_s then ms = floor(ms / 1000) end
+        pairs[used + 1], pairs[used + 2] = fields[f], format('%d', ms)
+        used = used + 2
+      elseif #value > 15 or not find(value, '^[1-9]%d*$') then
         used = began
         return 'O'
       end
-      if step.in_s then ms = floor(ms / 1000) end
-      pairs[used + 1], pairs[used + 2] = fields[f], format('%d', ms)
-      used = used + 2
-    elseif #value > 15 then
-      return 'O'
     end
   end
   return used > began and 'W' or 'D'

@@ -3,21 +3,7 @@
 local part, target, record = KEYS[FIRST], KEYS[FIRST + 1], KEYS[FIRST + 2]
 local known = redis.call('GET', record)
 if known then return {known:match('^%S+') == ARGV[4] and 'written' or 'changed', ''} end
-local answer
-if redis.call('EXISTS', target) == 1 then
-  answer = 'refused'
-elseif measure(redis.call('TYPE', part).ok, part) ~= tonumber(ARGV[6]) then
-  answer = 'changed'
-end
-if answer then
-  redis.call('UNLINK', part)
-  return {answer, ''}
-end
-if ARGV[3] == '0' then
-  redis.call('PERSIST', part)
-else
-  redis.call('PEXPIREAT', part, ARGV[3])
-end
-redis.call('RENAME', part, target)
-redis.call('SET', record, ARGV[4] .. ' -', 'PX', ARGV[5])
-return {'written', ''}
+local taken = redis.call('EXISTS', target) == 1 and 'refused'
+local answer = place(taken, part, target, ARGV[6], ARGV[3])
+if answer == 'written' then redis.call('SET', record, ARGV[4] .. ' -', 'PX', ARGV[5]) end
+return {answer, ''}

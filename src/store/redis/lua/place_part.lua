@@ -7,18 +7,7 @@ if redis.call('SISMEMBER', bucket, ARGV[3]) == 1 then
 elseif redis.call('EXISTS', target) == 1 and ARGV[4] ~= 'replace' then
   answer = ARGV[4] == 'keep' and 'done' or 'refused'
   if answer == 'done' then redis.call('SADD', bucket, ARGV[3], '-' .. ARGV[3]) end
-elseif measure(redis.call('TYPE', part).ok, part) ~= tonumber(ARGV[6]) then
-  answer = 'changed'
 end
-if answer then
-  redis.call('UNLINK', part)
-  return {answer, ''}
-end
-if ARGV[5] == '0' then
-  redis.call('PERSIST', part)
-else
-  redis.call('PEXPIREAT', part, ARGV[5])
-end
-redis.call('RENAME', part, target)
-redis.call('SADD', bucket, ARGV[3])
-return {'written', ''}
+answer = place(answer, part, target, ARGV[6], ARGV[5])
+if answer == 'written' then redis.call('SADD', bucket, ARGV[3]) end
+return {answer, ''}

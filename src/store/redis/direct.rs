@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use redis::Value;
 
-use super::apply::Member;
 use super::calls::flag;
 use super::deed::{DOING, Deed, Direction};
 use super::link::slot;
+use super::member::Member;
 use super::scripts;
 use crate::model::redis::convert::Format;
 use crate::model::redis::op::{Conversions, Item, Op};

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::RedisStore;
-use super::apply::Member;
 use super::deed::{Direction, Tally};
 use super::direct::{self, Bundle};
+use super::member::Member;
 use super::ours::{self, Ours};
 use super::place::Place;
 use super::survey::{Survey, keys_error};

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::RedisStore;
-use super::apply::Member;
 use super::deed::Direction;
+use super::member::Member;
 use super::scan::Walk;
 use crate::model::event::Event;
 use crate::model::plan::Step;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::RedisStore;
-use super::apply::Member;
 use super::deed::Direction;
 use super::keys::SOURCES_PER_BUCKET;
 use super::link::{SLOTS, Session, slot};
+use super::member::Member;
 use super::scripts::{self, Call};
 use crate::model::plan::Step;
 use crate::store::{Lease, Run, StoreError};

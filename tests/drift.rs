@@ -119,6 +119,34 @@ fn u17_what_was_changed_by_hand_is_named_with_both_definitions_to_who_may_only_r
     assert_eq!(objects(&by_lock), found);
     assert_eq!(by_lock["postgres"]["objects"][5]["recorded"], Value::Null);
     assert_eq!(by_lock["postgres"]["objects"][5]["real"], events["real"]);
+    let planned = owner.migrate("plan --format json").ok().json();
+    assert_eq!(planned["drift"]["after"], "sql/0001_events");
+    assert_eq!(objects(&json!({ "postgres": planned["drift"] })), found);
+    let said = owner.migrate("plan").ok();
+    let said = said.says("! drift: 9 objects in Postgres not as recorded");
+    said.says("index public.events_name is missing");
+
+    // Drift and findings are evidence: without them it is the same plan, of which JSON and Markdown say the same.
+    owner.write("schema/sql/0001_events.down.sql", "drop table events;");
+    let edited = owner
+        .migrate("plan --format json -out plan.bin")
+        .ok()
+        .json();
+    assert_eq!(edited["digest"], planned["digest"]);
+    let rules = |plan: &Value| -> Vec<String> {
+        let findings = plan["lint"].as_array().unwrap().iter();
+        let of = |key: &str, f: &Value| f[key].as_str().unwrap_or_default().to_owned();
+        findings
+            .map(|f| format!("{} {}", of("rule", f), of("id", f)))
+            .collect()
+    };
+    let added = "lock-added-without-lock sql/0001_events".to_owned();
+    assert!(rules(&edited).contains(&added), "{edited}");
+    assert!(!rules(&planned).contains(&added));
+    owner
+        .migrate("show plan.bin --format markdown")
+        .ok()
+        .says("was added without a new lock → ");
 }
 
 #[test]

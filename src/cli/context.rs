@@ -86,9 +86,13 @@ impl Project {
     }
 
     /// Gathers the evidence of a plan.
-    pub(super) async fn estimate(&self, decision: &Decision) -> Result<Evidence, CliError> {
+    pub(super) async fn estimate(
+        &self,
+        observed: &ObservedState,
+        decision: &Decision,
+    ) -> Result<Evidence, CliError> {
         let findings = lint(&self.catalog, &self.graph, &self.config.lint);
-        Ok(engine::estimate(&self.stores, &self.catalog, decision, &findings).await?)
+        Ok(engine::estimate(&self.stores, &self.catalog, observed, decision, findings).await?)
     }
 
     /// Observes the stores.

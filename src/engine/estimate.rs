@@ -1,14 +1,19 @@
 //! Gathers the evidence of a plan.
 
+use std::collections::BTreeSet;
+
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
+use crate::model::drift;
+use crate::model::id::StoreKind;
 use crate::model::lint::Finding;
 use crate::model::migration::{Content, Migration};
 use crate::model::plan::{Action, Decision, Evidence, Step, StepContent, Warning, WarningKind};
+use crate::model::state::ObservedState;
 use crate::store::StoreError;
 
-/// Counts and sizes what each step meets, and adds what the linter found in the files that it runs. Leaves
-/// no trace.
+/// Counts and sizes what each step meets, and adds what `findings` say of the files that it runs and of the lock
+/// file, and how the schema that was `observed` has drifted. Leaves no trace.
 ///
 /// # Errors
 /// A store that cannot be read; Redis keys that would stop the apply, such as one that no step accounts
@@ -16,8 +21,9 @@ use crate::store::StoreError;
 pub async fn estimate(
     stores: &Stores,
     catalog: &Catalog,
+    observed: &ObservedState,
     decision: &Decision,
-    findings: &[Finding],
+    findings: Vec<Finding>,
 ) -> Result<Evidence, StoreError> {
     let mut evidence = Evidence {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -36,9 +42,10 @@ pub async fn estimate(
     for step in &decision.steps {
         let found = evidence.steps.entry(step.id.clone()).or_default();
         found.warnings.extend(general_warnings(catalog, step));
-        found
-            .warnings
-            .extend(lint_warnings(catalog, step, findings));
+    }
+    evidence.lint = concerning(catalog, decision, findings);
+    if decision.only != Some(StoreKind::Redis) {
+        evidence.drift = drift::from_pin(catalog, observed);
     }
     Ok(evidence)
 }
@@ -48,36 +55,21 @@ fn does_something(step: &Step) -> bool {
     !matches!(step.content, StepContent::Record) && !step.action.is_record_only()
 }
 
-/// The findings on the files that the step runs.
-fn lint_warnings(catalog: &Catalog, step: &Step, findings: &[Finding]) -> Vec<Warning> {
-    let files: Vec<&str> = catalog
-        .get(&step.id)
-        .map(|migration| files_run(&step.action, migration))
-        .unwrap_or_default();
-    findings
+/// The findings on the files that the steps run, and those on the lock file.
+fn concerning(catalog: &Catalog, decision: &Decision, findings: Vec<Finding>) -> Vec<Finding> {
+    let files: BTreeSet<&str> = decision
+        .steps
         .iter()
-        .filter(|finding| finding.id.as_ref() == Some(&step.id))
-        .filter_map(|finding| {
-            let place = files.iter().position(|file| *file == finding.file)?;
-            let warning = finding.warning()?;
-            Some(match (place, finding.line) {
-                (0, _) => warning,
-                // A warning's line is one of the first file.
-                (_, Some(line)) => Warning {
-                    message: format!("{} ({}:{line})", warning.message, finding.file),
-                    line: None,
-                    ..warning
-                },
-                (_, None) => Warning {
-                    message: format!("{} ({})", warning.message, finding.file),
-                    ..warning
-                },
-            })
-        })
+        .filter_map(|step| Some(files_run(&step.action, catalog.get(&step.id)?)))
+        .flatten()
+        .collect();
+    findings
+        .into_iter()
+        .filter(|finding| finding.is_about_lock() || files.contains(finding.file.as_str()))
         .collect()
 }
 
-/// The files that an action runs, the one that does the work first.
+/// The files that an action runs.
 fn files_run<'a>(action: &Action, migration: &'a Migration) -> Vec<&'a str> {
     let files = match (&migration.content, action) {
         (Content::Redis(redis), Action::Apply) => return vec![redis.path.as_str()],

@@ -72,13 +72,7 @@ pub fn drift_hint(out: &mut dyn Write, style: Style) -> io::Result<()> {
 
 /// What the schema was compared with.
 fn basis(schema: &SchemaDrift) -> Vec<String> {
-    let major = |number: Option<u32>| {
-        number.map_or_else(
-            || "Postgres".to_owned(),
-            |major| format!("Postgres {major}"),
-        )
-    };
-    let by = major(schema.expected.server_major());
+    let by = postgres(schema.expected.server_major());
     let mut words = vec![match &schema.expected {
         Expected::Replayed(_) => {
             format!("Compared with the recorded migrations, replayed on {by}.")
@@ -95,13 +89,28 @@ fn basis(schema: &SchemaDrift) -> Vec<String> {
                 .to_owned(),
         });
     }
-    if schema.server_major.is_some() && schema.server_major != schema.expected.server_major() {
-        words.push(format!(
-            "The database runs on {}, which may word a definition differently without any drift.",
-            major(schema.server_major)
-        ));
-    }
+    words.extend(other_server(
+        schema.server_major,
+        schema.expected.server_major(),
+    ));
     words
+}
+
+/// That definitions were worded by different versions; `None` where the database's is unknown or the same.
+pub(super) fn other_server(server: Option<u32>, expected: Option<u32>) -> Option<String> {
+    (server.is_some() && server != expected).then(|| {
+        format!(
+            "The database runs on {}, which may word a definition differently without any drift.",
+            postgres(server)
+        )
+    })
+}
+
+fn postgres(major: Option<u32>) -> String {
+    major.map_or_else(
+        || "Postgres".to_owned(),
+        |major| format!("Postgres {major}"),
+    )
 }
 
 fn object(out: &mut dyn Write, style: Style, drifted: &ObjectDrift) -> io::Result<()> {

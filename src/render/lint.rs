@@ -33,22 +33,27 @@ fn one(out: &mut dyn Write, style: Style, finding: &Finding) -> io::Result<()> {
         Level::Warn => Tone::Caution,
         Level::Note => Tone::Note,
     };
-    let place = match finding.line {
-        Some(number) => format!("{}:{number}", line(&finding.file)),
-        None => line(&finding.file),
-    };
+    let place = line(&place(finding));
     let level = finding.level.as_str();
     writeln!(
         out,
         "{}{}{place}  {}",
         style.paint(tone, level),
         " ".repeat(INDENT.saturating_sub(level.len())),
-        style.paint(Tone::Strong, finding.rule)
+        style.paint(Tone::Strong, &line(&finding.rule))
     )?;
     paragraph(out, style, "", &finding.message)?;
     match &finding.advice {
         Some(advice) => paragraph(out, style, "-> ", advice),
         None => Ok(()),
+    }
+}
+
+/// The file, and the line where there is one.
+pub(super) fn place(finding: &Finding) -> String {
+    match finding.line {
+        Some(number) => format!("{}:{number}", finding.file),
+        None => finding.file.clone(),
     }
 }
 
@@ -109,7 +114,7 @@ mod tests {
 
     fn finding(level: Level, line: Option<usize>) -> Finding {
         Finding {
-            rule: "ban-drop-column",
+            rule: "ban-drop-column".to_owned(),
             level,
             id: Some("sql/0001_a".parse().unwrap()),
             file: "sql/0001_a.up.sql".to_owned(),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
 use outpost::model::graph::Graph;
 use outpost::model::id::StoreKind;
+use outpost::model::lint::{Finding, Level};
 use outpost::model::plan::{Action, Plan, Purpose, StepContent, StepEvidence, WarningKind};
 use outpost::model::state::GolangMigrate;
 use outpost::model::status::Status;
@@ -71,6 +73,27 @@ fn plan_saying(text: &str, block: &str) -> Plan {
     )]);
     let mut value = plan_of(Purpose::Migrate, vec![apply, skip], evidence);
     value.decision.version = text.to_owned();
+    // At a step, and of no step.
+    value.evidence.lint = ["sql/0001_a", "sql/0009_z"]
+        .map(|name| Finding {
+            rule: text.to_owned(),
+            level: Level::Error,
+            id: Some(id(name)),
+            file: text.to_owned(),
+            line: Some(1),
+            message: text.to_owned(),
+            advice: Some(text.to_owned()),
+        })
+        .into();
+    value.evidence.drift = Some(PinnedDrift {
+        after: id("sql/0001_a"),
+        expected_server: None,
+        server: None,
+        objects: vec![ObjectDifference {
+            object: text.to_owned(),
+            deviation: Deviation::Unexpected,
+        }],
+    });
     if let Some(store) = value.decision.recorded.get_mut(&StoreKind::Sql) {
         store.legacy.golang_migrate = Some(GolangMigrate {
             table: text.to_owned(),

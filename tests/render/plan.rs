@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
 use outpost::model::id::StoreKind;
+use outpost::model::lint::Level;
 use outpost::model::plan::{
     Action, Difference, KeyCounts, Plan, Purpose, RedisContent, Resolution, StepContent,
     StepEvidence, WarningKind,
@@ -11,7 +13,7 @@ use outpost::render::{
 };
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
-use crate::values::{every_action, id, plan_of, sql, statement, step, warning};
+use crate::values::{every_action, finding, id, plan_of, sql, statement, step, warning};
 
 fn saved(plan: &Plan) -> PlanView<'_> {
     PlanView {
@@ -217,6 +219,48 @@ fn c17_a_comment_never_outgrows_its_limit_and_names_what_it_leaves_out() {
                 comment.contains("Left out, since a comment holds 65,536 characters at most"),
                 count > 1,
                 "{comment}"
+            );
+        }
+    }
+}
+
+#[test]
+fn of_many_remarks_the_first_are_shown_and_json_has_all() {
+    let mut value = plan_of(Purpose::Migrate, Vec::new(), BTreeMap::new());
+    let name = |at: usize| format!("sql/{at:04}_{}", "long_name_".repeat(15));
+    let findings = (1..=400).map(|at| finding("lock-removed", Level::Error, &name(at), None));
+    value.evidence.lint = findings.collect();
+    let objects = (1..=400).map(|at| ObjectDifference {
+        object: format!("function public.f{at}({})", "text, ".repeat(100)),
+        deviation: Deviation::Missing,
+    });
+    value.evidence.drift = Some(PinnedDrift {
+        after: id("sql/0001_a"),
+        expected_server: Some(17),
+        server: Some(17),
+        objects: objects.collect(),
+    });
+    let view = saved(&value);
+    let json = shown(|out| plan_json(out, &view));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["lint"].as_array().unwrap().len(), 400);
+    assert_eq!(json["drift"]["objects"].as_array().unwrap().len(), 400);
+    assert_eq!(json["summary"]["warnings"], 401);
+    for text in [
+        shown(|out| plan(out, NARROW, &view, Detail::Brief)),
+        shown(|out| plan_markdown(out, &view)),
+        shown(|out| plan_html(out, &view)),
+    ] {
+        assert_eq!(text.matches("function public.f").count(), 10, "{text}");
+        assert_eq!(text.matches("and 390 more").count(), 2, "{text}");
+        for words in [
+            "Nothing to do",
+            "outpost migrate drift",
+            "outpost migrate lint",
+        ] {
+            assert!(
+                text.replace("\n   ", "").contains(words),
+                "{words} is not in {text}"
             );
         }
     }

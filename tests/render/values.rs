@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outpost::model::checksum::Checksum;
 use outpost::model::config::{PlanConfig, PlanPostgres, PlanRedis};
+use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::lease::{Holder, LeaseInfo};
+use outpost::model::lint::{Finding, Level};
 use outpost::model::plan::{
     Action, Decision, Evidence, KeyCounts, KeyTime, LockTaken, Origin, Outcome, Plan,
     PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
@@ -359,6 +361,11 @@ pub fn every_action() -> Plan {
                 ],
                 warnings: vec![
                     warning(
+                        WarningKind::Rewrite,
+                        "every row of public.attempts is written (about 1,234,567 rows)",
+                        Some(12),
+                    ),
+                    warning(
                         WarningKind::Blocking,
                         "writes to public.attempts (about 1,234,567 rows) wait while it runs",
                         Some(12),
@@ -425,7 +432,57 @@ pub fn every_action() -> Plan {
             failed: None,
         },
     )]);
+    plan.evidence.lint = vec![
+        finding(
+            "adding-required-field",
+            Level::Warn,
+            "sql/0005_denormalize_attempts",
+            Some(4),
+        ),
+        finding(
+            "full-table-write",
+            Level::Warn,
+            "sql/0005_denormalize_attempts",
+            Some(14),
+        ),
+        finding(
+            "require-table-schema",
+            Level::Note,
+            "sql/0005_denormalize_attempts",
+            Some(3),
+        ),
+        finding("lock-edited", Level::Error, "sql/0006_attempt_index", None),
+        finding("lock-removed", Level::Error, "sql/0007_gone", None),
+    ];
+    plan.evidence.drift = Some(PinnedDrift {
+        after: id("sql/0012_rejected"),
+        expected_server: Some(17),
+        server: Some(16),
+        objects: [
+            ("index public.attempts_at", Deviation::Missing),
+            ("table public.by_<hand>", Deviation::Unexpected),
+            ("table public.events", Deviation::Different),
+        ]
+        .map(|(object, deviation)| ObjectDifference {
+            object: object.to_owned(),
+            deviation,
+        })
+        .into(),
+    });
     plan
+}
+
+/// What a rule found in the file of a migration.
+pub fn finding(rule: &str, level: Level, id_text: &str, line: Option<usize>) -> Finding {
+    Finding {
+        rule: rule.to_owned(),
+        level,
+        id: Some(id(id_text)),
+        file: format!("{id_text}.up.sql"),
+        line,
+        message: format!("what {rule} <finds> there, in words"),
+        advice: Some(format!("what to do about {rule}, and not to do")),
+    }
 }
 
 fn impact(table: &str, lock: LockMode, work: TableWork) -> TableImpact {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use outpost::model::checksum::Checksum;
 use outpost::model::config::{AdoptMissing, PlanConfig, PlanPostgres, PlanRedis};
+use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
 use outpost::model::id::{MigrationId, StoreKind};
+use outpost::model::lint::{Finding, Level};
 use outpost::model::plan::{
     Action, Decision, Evidence, KeyCounts, KeyTime, LaterContent, LockTaken, Origin, Outcome,
     PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
@@ -343,12 +345,55 @@ pub fn evidence() -> impl Strategy<Value = Evidence> {
         text(),
         btree_map(id(), step, 0..3),
         btree_map(store, rehearsal(), 0..2),
+        vec(finding(), 0..3),
+        of(drift()),
     )
-        .prop_map(|(tool, steps, rehearsal)| Evidence {
+        .prop_map(|(tool, steps, rehearsal, lint, drift)| Evidence {
             tool,
             steps,
             rehearsal,
+            lint,
+            drift,
         })
+}
+
+fn finding() -> impl Strategy<Value = Finding> {
+    (
+        word(),
+        select(vec![Level::Note, Level::Warn, Level::Error]),
+        of(id()),
+        text(),
+        of(any::<u32>()),
+        text(),
+        of(text()),
+    )
+        .prop_map(|(rule, level, id, file, line, message, advice)| Finding {
+            rule,
+            level,
+            id,
+            file,
+            line: line.map(|line| line as usize),
+            message,
+            advice,
+        })
+}
+
+fn drift() -> impl Strategy<Value = PinnedDrift> {
+    let deviation = select(vec![
+        Deviation::Missing,
+        Deviation::Unexpected,
+        Deviation::Different,
+    ]);
+    let object =
+        (text(), deviation).prop_map(|(object, deviation)| ObjectDifference { object, deviation });
+    (id(), of(any::<u32>()), of(any::<u32>()), vec(object, 0..3)).prop_map(
+        |(after, expected_server, server, objects)| PinnedDrift {
+            after,
+            expected_server,
+            server,
+            objects,
+        },
+    )
 }
 
 fn table_size() -> impl Strategy<Value = TableSize> {
@@ -433,7 +478,6 @@ fn warning() -> impl Strategy<Value = Warning> {
         WarningKind::NoVerification,
         WarningKind::Memory,
         WarningKind::Unaccounted,
-        WarningKind::Lint,
         WarningKind::Rehearsal,
         WarningKind::Other,
     ]);

@@ -58,7 +58,7 @@ impl Cleanup {
                 &desired,
                 chosen,
             )?;
-            let evidence = project.estimate(&decision).await?;
+            let evidence = project.estimate(&observed, &decision).await?;
             Ok(Plan::new(decision, evidence)?)
         })?;
         match &self.out {

@@ -92,7 +92,7 @@ impl Scope {
         let desired = self.desired(project)?;
         let observed = project.observe(Depth::Full).await?;
         let decision = plan::plan(&project.catalog, &project.graph, &observed, &desired)?;
-        let evidence = project.estimate(&decision).await?;
+        let evidence = project.estimate(&observed, &decision).await?;
         Ok((observed, decision, evidence))
     }
 }

@@ -13,7 +13,8 @@ mod squawk;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use rules::{RULES, Rule, nearest_rule, rule};
 
@@ -21,10 +22,12 @@ use crate::model::allow::Allow;
 use crate::model::catalog::Catalog;
 use crate::model::graph::Graph;
 use crate::model::id::MigrationId;
-use crate::model::plan::{Warning, WarningKind};
+use crate::model::plan::WarningKind;
 
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Worth knowing.
@@ -65,10 +68,11 @@ impl LintConfig {
 }
 
 /// One thing that a reviewer would object to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The name of the rule.
-    pub rule: &'static str,
+    pub rule: String,
     /// How much it matters.
     pub level: Level,
     /// The migration; `None` where it is about none in the folder.
@@ -84,18 +88,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The finding as a plan's evidence carries it; `None` for a note, and for what the evidence says
-    /// already with the sizes of the tables.
-    pub fn warning(&self) -> Option<Warning> {
-        let said = rule(self.rule).is_some_and(|rule| rule.in_plan);
-        if said || self.level == Level::Note {
-            return None;
-        }
-        Some(Warning {
-            kind: WarningKind::Lint,
-            message: format!("{}: {}", self.rule, self.message),
-            line: self.line.and_then(|line| u32::try_from(line).ok()),
-        })
+    /// The sort of warning by which a plan's evidence says it already, with the sizes of the tables; `None` for
+    /// what only the linter says.
+    pub fn said_as(&self) -> Option<WarningKind> {
+        rule(&self.rule)?.said_as
+    }
+
+    /// Whether it is about the lock file, and not about what a file says.
+    pub fn is_about_lock(&self) -> bool {
+        rules::LOCK.iter().any(|rule| rule.name == self.rule)
     }
 }
 
@@ -128,7 +129,7 @@ pub fn lint(catalog: &Catalog, graph: &Graph, config: &LintConfig) -> Vec<Findin
         .filter_map(|raw| {
             Some(Finding {
                 level: config.level(raw.rule)?,
-                rule: raw.rule.name,
+                rule: raw.rule.name.to_owned(),
                 id: raw.id,
                 file: raw.file,
                 line: raw.line,
@@ -138,8 +139,8 @@ pub fn lint(catalog: &Catalog, graph: &Graph, config: &LintConfig) -> Vec<Findin
         })
         .collect();
     findings.sort_by(|a, b| {
-        (&a.id, &a.file, a.line, a.rule, &a.message)
-            .cmp(&(&b.id, &b.file, b.line, b.rule, &b.message))
+        (&a.id, &a.file, a.line, &a.rule, &a.message)
+            .cmp(&(&b.id, &b.file, b.line, &b.rule, &b.message))
     });
     findings.dedup();
     findings

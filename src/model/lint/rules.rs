@@ -3,6 +3,7 @@
 use squawk_linter::Rule as Squawk;
 
 use super::Level;
+use crate::model::plan::WarningKind;
 
 /// A rule of the linter.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,8 +21,8 @@ pub struct Rule {
     pub(super) everywhere: bool,
     /// A comment in the file itself may accept it.
     pub(super) inline: bool,
-    /// A plan's evidence says it already, with the sizes of the tables.
-    pub(super) in_plan: bool,
+    /// The sort of warning by which a plan's evidence says it already, with the sizes of the tables.
+    pub(super) said_as: Option<WarningKind>,
 }
 
 impl Rule {
@@ -33,7 +34,7 @@ impl Rule {
             harmless_on_new: false,
             everywhere: true,
             inline: true,
-            in_plan: false,
+            said_as: None,
         }
     }
 
@@ -59,9 +60,9 @@ impl Rule {
         }
     }
 
-    const fn in_plan(self) -> Self {
+    const fn said_as(self, kind: WarningKind) -> Self {
         Self {
-            in_plan: true,
+            said_as: Some(kind),
             ..self
         }
     }
@@ -82,20 +83,26 @@ const ERROR: Option<Level> = Some(Level::Error);
 pub(super) const BAD_ALLOW: Rule = Rule::ours("bad-allow", ERROR).not_inline();
 pub(super) const DATA_LOSS_UNDECLARED: Rule = Rule::ours("data-loss-undeclared", WARN);
 pub(super) const ENUM_VALUE: Rule = Rule::ours("enum-value-in-transaction", NOTE);
-pub(super) const FULL_TABLE_WRITE: Rule =
-    Rule::ours("full-table-write", WARN).unless_new().in_plan();
-pub(super) const IRREVERSIBLE_STEP: Rule = Rule::ours("irreversible-step", WARN).in_plan();
+pub(super) const FULL_TABLE_WRITE: Rule = Rule::ours("full-table-write", WARN)
+    .unless_new()
+    .said_as(WarningKind::Rewrite);
+pub(super) const IRREVERSIBLE_STEP: Rule =
+    Rule::ours("irreversible-step", WARN).said_as(WarningKind::Irreversible);
 pub(super) const LOCAL_SETTING: Rule = Rule::ours("local-setting-without-transaction", WARN);
 pub(super) const LOCK_ADDED: Rule = Rule::ours("lock-added-without-lock", WARN).not_inline();
 pub(super) const LOCK_EDITED: Rule = Rule::ours("lock-edited", ERROR).not_inline();
 pub(super) const LOCK_REMOVED: Rule = Rule::ours("lock-removed", ERROR).not_inline();
 pub(super) const LOCK_REORDERED: Rule = Rule::ours("lock-reordered", ERROR).not_inline();
-pub(super) const MISSING_VERIFY: Rule = Rule::ours("missing-verify", NOTE).in_plan();
+pub(super) const MISSING_VERIFY: Rule =
+    Rule::ours("missing-verify", NOTE).said_as(WarningKind::NoVerification);
 pub(super) const NOT_CHECKED: Rule = Rule::ours("not-checked", NOTE);
 pub(super) const SCOPE_NOT_EXHAUSTIVE: Rule = Rule::ours("scope-not-exhaustive", NOTE);
 pub(super) const SESSION_SETTING: Rule = Rule::ours("session-setting", WARN);
 pub(super) const SYNTAX_UNREAD: Rule = Rule::ours("syntax-unread", ERROR);
 pub(super) const UNUSED_ALLOW: Rule = Rule::ours("unused-allow", NOTE).not_inline();
+
+/// The rules about the lock file.
+pub(super) const LOCK: &[Rule] = &[LOCK_ADDED, LOCK_EDITED, LOCK_REMOVED, LOCK_REORDERED];
 
 /// Every rule, ours first, then those about SQL.
 pub const RULES: &[Rule] = &[
@@ -131,7 +138,7 @@ pub const RULES: &[Rule] = &[
         WARN,
     )
     .unless_new()
-    .in_plan(),
+    .said_as(WarningKind::Rewrite),
     Rule::squawk(
         "adding-foreign-key-constraint",
         Squawk::AddingForeignKeyConstraint,
@@ -158,7 +165,7 @@ pub const RULES: &[Rule] = &[
     ),
     Rule::squawk("changing-column-type", Squawk::ChangingColumnType, WARN)
         .unless_new()
-        .in_plan(),
+        .said_as(WarningKind::Rewrite),
     Rule::squawk(
         "constraint-missing-not-valid",
         Squawk::ConstraintMissingNotValid,
@@ -177,21 +184,21 @@ pub const RULES: &[Rule] = &[
         WARN,
     )
     .unless_new()
-    .in_plan(),
+    .said_as(WarningKind::Blocking),
     Rule::squawk(
         "require-concurrent-reindex",
         Squawk::RequireConcurrentReindex,
         WARN,
     )
-    .in_plan(),
+    .said_as(WarningKind::Blocking),
     // What loses data or breaks the release that still runs.
     Rule::squawk("ban-drop-column", Squawk::BanDropColumn, WARN)
         .unless_new()
-        .in_plan(),
+        .said_as(WarningKind::DataLoss),
     Rule::squawk("ban-drop-schema", Squawk::BanDropSchema, WARN),
     Rule::squawk("ban-drop-table", Squawk::BanDropTable, WARN)
         .unless_new()
-        .in_plan(),
+        .said_as(WarningKind::DataLoss),
     Rule::squawk("ban-truncate-cascade", Squawk::BanTruncateCascade, WARN).everywhere(),
     Rule::squawk("renaming-column", Squawk::RenamingColumn, WARN).unless_new(),
     Rule::squawk("renaming-table", Squawk::RenamingTable, WARN).unless_new(),

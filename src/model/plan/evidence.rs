@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rehearsal::{Rehearsal, StepRehearsal};
+use crate::model::drift::PinnedDrift;
 use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lint::Finding;
 use crate::model::sql::{LockMode, TableWork};
 
 /// The evidence of a plan.
@@ -19,6 +21,12 @@ pub struct Evidence {
     pub steps: BTreeMap<MigrationId, StepEvidence>,
     /// Where the plan was rehearsed, by store; empty where it was not.
     pub rehearsal: BTreeMap<StoreKind, Rehearsal>,
+    /// What the linter found in the files that the steps run, and every file that is not as locked; by
+    /// migration, file and line.
+    pub lint: Vec<Finding>,
+    /// How the Postgres schema differed from the recorded one; `None` where nothing pins that state, or the
+    /// store was not looked at.
+    pub drift: Option<PinnedDrift>,
 }
 
 /// What is known about the data that a step meets.
@@ -140,8 +148,6 @@ pub enum WarningKind {
     Memory,
     /// Keys that no step accounts for, or of another form than declared: apply would stop at them.
     Unaccounted,
-    /// A rule of the linter found it in the files.
-    Lint,
     /// It went wrong in the rehearsal, or its way back did not lead back.
     Rehearsal,
     /// Anything else.

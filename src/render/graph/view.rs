@@ -6,6 +6,7 @@ use crate::model::graph::Graph;
 use crate::model::id::MigrationId;
 use crate::model::plan::{Action, Plan};
 use crate::model::status::{MigrationStatus, Status};
+use crate::render::plan::warning_counts;
 use crate::render::style::Tone;
 use crate::render::units::counted_len;
 
@@ -173,14 +174,13 @@ impl GraphView {
             steps.iter().map(|step| (&step.id, &step.after)).collect();
         let nodes = steps
             .iter()
-            .map(|step| Node {
+            .zip(warning_counts(plan))
+            .map(|(step, warnings)| Node {
                 id: step.id.clone(),
                 symbol: step.action.symbol(),
-                label: match plan.evidence.steps.get(&step.id).map(|e| e.warnings.len()) {
-                    Some(number) if number > 0 => {
-                        format!("{}, {}", step.action.name(), counted_len(number, "warning"))
-                    }
-                    _ => step.action.name().to_owned(),
+                label: match warnings {
+                    0 => step.action.name().to_owned(),
+                    number => format!("{}, {}", step.action.name(), counted_len(number, "warning")),
                 },
                 description: step.description.clone(),
                 look: match step.action {

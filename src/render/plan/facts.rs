@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lint::Finding;
 use crate::model::plan::{
     Action, Plan, Purpose, Resolution, Step, StepContent, StepEvidence, TableSize,
 };
 use crate::model::signing::Judgement;
 use crate::model::sql::LockMode;
 use crate::model::state::StoreIdentity;
+use crate::render::plan::note::ReviewNote;
 use crate::render::plan::rehearsal::rehearsal_words;
-use crate::render::plan::step::{ReviewNote, StepView, gravity, warning_label};
+use crate::render::plan::step::StepView;
 use crate::render::signature;
 use crate::render::style::Tone;
 use crate::render::text::shell;
@@ -46,8 +48,15 @@ impl<'a> PlanView<'a> {
     pub(super) fn steps(&self) -> impl Iterator<Item = StepView<'a>> + use<'a> {
         static NOTHING: LazyLock<StepEvidence> = LazyLock::new(StepEvidence::default);
         let plan = self.plan;
+        let mut findings: BTreeMap<&MigrationId, Vec<&Finding>> = BTreeMap::new();
+        for finding in &plan.evidence.lint {
+            if let Some(id) = &finding.id {
+                findings.entry(id).or_default().push(finding);
+            }
+        }
         plan.decision.steps.iter().map(move |step| StepView {
             step,
+            findings: findings.remove(&step.id).unwrap_or_default(),
             evidence: plan.evidence.steps.get(&step.id).unwrap_or(&NOTHING),
             config: &plan.decision.config,
         })
@@ -124,6 +133,7 @@ impl<'a> PlanView<'a> {
             *counter += 1;
             sum.warnings += view.warnings().len();
         }
+        sum.warnings += self.remark_count();
         sum
     }
 
@@ -259,8 +269,8 @@ impl<'a> PlanView<'a> {
         for view in self.steps() {
             for note in view.warnings() {
                 let (_, notes) = groups
-                    .entry(gravity(note.kind))
-                    .or_insert((warning_label(note.kind), Vec::new()));
+                    .entry(note.kind.gravity())
+                    .or_insert((note.kind.label(), Vec::new()));
                 notes.push((&view.step.id, note));
             }
         }

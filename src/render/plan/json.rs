@@ -19,6 +19,7 @@ use crate::render::plan::facts::Summary;
 use crate::render::plan::json_evidence::{
     ImpactJson, KeysJson, RehearsalJson, StatementRehearsalJson, StepRehearsalJson, rehearsal,
 };
+use crate::render::plan::json_findings::{DriftJson, FindingJson};
 use crate::render::plan::step::StepView;
 use crate::render::signature::SignatureJson;
 
@@ -44,6 +45,10 @@ struct PlanJson<'a> {
     summary: Summary,
     /// Where the plan was rehearsed; empty where it was not.
     rehearsal: Vec<RehearsalJson<'a>>,
+    /// What the linter found in the files that run, and files that are not as locked.
+    lint: Vec<FindingJson<'a>>,
+    /// Null where nothing pins the recorded state, or Postgres was not looked at.
+    drift: Option<DriftJson<'a>>,
     /// In an order in which they may run.
     steps: Vec<StepJson<'a>>,
     /// The name of the file that was read or written.
@@ -241,6 +246,14 @@ pub fn plan_json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
                 .iter()
                 .map(|(store, seen)| rehearsal(*store, seen))
                 .collect(),
+            lint: view
+                .plan
+                .evidence
+                .lint
+                .iter()
+                .map(FindingJson::from)
+                .collect(),
+            drift: view.plan.evidence.drift.as_ref().map(DriftJson::from),
             steps: view.steps().map(|step| step_json(&step)).collect(),
             file: view.file,
             signature: view.signature.map(SignatureJson::new),

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::render::graph::{GraphView, graph_mermaid};
 use crate::render::plan::PlanView;
+use crate::render::plan::note::ReviewNote;
 use crate::render::plan::step::StepView;
 use crate::render::text::{block, cut, markdown};
 use crate::render::units::{count, counted_len};
@@ -18,8 +19,11 @@ const RESERVE: usize = 4096;
 /// Warnings that are listed in front; every step has its own again.
 const WARNINGS: usize = 20;
 
-/// Columns for the names of migrations whose store is not configured, and for who signed.
+/// Columns for what may be long and is no step: a remark, who signed, migrations whose store is not configured.
 const LEFT_OUT: usize = 1000;
+
+/// Columns for the name of a drifted object.
+const ITEM: usize = 300;
 
 /// Steps of which a diagram can still be read in a comment.
 const DRAWN: usize = 40;
@@ -35,7 +39,11 @@ pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()>
         let left_out = view
             .left_out()
             .map_or_else(String::new, |words| format!(" ({})", markdown(&words)));
-        return writeln!(out, "{}{left_out}", markdown(&view.nothing()));
+        let mut remarks: String = view.remarks().iter().map(remarked).collect();
+        if !remarks.is_empty() {
+            remarks.push('\n');
+        }
+        return writeln!(out, "{remarks}{}{left_out}", markdown(&view.nothing()));
     }
     let mut text = head(view);
     let end = tail(view);
@@ -109,10 +117,15 @@ fn head(view: &PlanView<'_>) -> String {
 /// The first warnings, the gravest first.
 fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
     let groups = view.warnings_by_kind();
-    let all: Vec<String> = groups
+    let at_steps = groups
         .iter()
         .flat_map(|(_, notes)| notes)
-        .map(|(id, note)| format!("- `{id}`: {}\n", markdown(&note.words)))
+        .map(|(id, note)| format!("- `{id}`: {}\n", markdown(&note.words)));
+    let all: Vec<String> = view
+        .remarks()
+        .iter()
+        .map(remarked)
+        .chain(at_steps)
         .collect();
     if all.is_empty() {
         return;
@@ -134,6 +147,22 @@ fn warnings(view: &PlanView<'_>, text: &mut String, limit: usize) {
         );
     }
     text.push('\n');
+}
+
+/// What belongs to no step, with what it is about and what to do.
+fn remarked(remark: &ReviewNote) -> String {
+    let mut text = format!("- {}\n", cut(&advised(remark), LEFT_OUT));
+    for item in &remark.items {
+        let _ = writeln!(text, "  - {}", cut(&markdown(item), ITEM));
+    }
+    text
+}
+
+/// A note and what to do about it.
+fn advised(note: &ReviewNote) -> String {
+    let advice = note.advice.as_ref();
+    let advice = advice.map_or_else(String::new, |words| format!(" → {}", markdown(words)));
+    format!("{}{advice}", markdown(&note.words))
 }
 
 /// The order of the steps as a diagram, which GitHub and GitLab draw; of too many steps, none.
@@ -224,7 +253,7 @@ fn details(view: &StepView<'_>, content: bool) -> String {
     }
     let notes = view.warnings();
     for note in &notes {
-        let _ = writeln!(text, "- {}", markdown(&note.words));
+        let _ = writeln!(text, "- {}", advised(note));
     }
     if !notes.is_empty() {
         text.push('\n');

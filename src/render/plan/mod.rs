@@ -5,7 +5,9 @@ mod html;
 mod impact;
 mod json;
 mod json_evidence;
+mod json_findings;
 mod markdown;
+mod note;
 mod rehearsal;
 mod step;
 mod text;
@@ -17,4 +19,5 @@ pub use markdown::plan_markdown;
 pub use text::{Detail, plan, stale};
 
 pub(super) use facts::database;
+pub(super) use note::warning_counts;
 pub(super) use text::tone;

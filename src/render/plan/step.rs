@@ -1,9 +1,10 @@
 //! What every form says of one step.
 
 use crate::model::config::PlanConfig;
+use crate::model::lint::Finding;
 use crate::model::plan::{
     Action, KeyCounts, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent,
-    StepEvidence, TableSize, Warning, WarningKind,
+    StepEvidence, TableSize,
 };
 use crate::model::redis::declaration::Declaration;
 use crate::model::sql::TableWork;
@@ -12,23 +13,13 @@ use crate::render::plan::rehearsal::{statement_words, step_words};
 use crate::render::units::{bytes, count, counted, limit_ms};
 
 /// A step with what is known about it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct StepView<'a> {
     pub(super) step: &'a Step,
     pub(super) evidence: &'a StepEvidence,
     pub(super) config: &'a PlanConfig,
-}
-
-/// Something to look at before a plan is applied.
-#[derive(Debug, Clone)]
-pub(super) struct ReviewNote {
-    /// All of it, with its sort in front.
-    pub(super) words: String,
-    pub(super) kind: WarningKind,
-    /// Without its sort.
-    pub(super) message: String,
-    /// Whether data is lost.
-    pub(super) is_loss: bool,
+    /// What the linter found in its files.
+    pub(super) findings: Vec<&'a Finding>,
 }
 
 impl<'a> StepView<'a> {
@@ -64,33 +55,6 @@ impl<'a> StepView<'a> {
                 "a person decided that nothing of it is in place".to_owned()
             }
         })
-    }
-
-    /// What a reviewer should look at; what is lost for good comes first.
-    pub(super) fn warnings(&self) -> Vec<ReviewNote> {
-        let loss = match &self.step.action {
-            Action::Revert {
-                data_loss: Some(loss),
-            } => Some(loss),
-            _ => None,
-        };
-        let found = self.evidence.warnings.iter();
-        loss.map(|loss| ReviewNote::new(WarningKind::DataLoss, loss.clone()))
-            .into_iter()
-            .chain(
-                // What the decision says of a loss needs no saying again.
-                found
-                    .filter(|w| loss.is_none() || w.kind != WarningKind::DataLoss)
-                    .map(|w| ReviewNote::new(w.kind, placed(w))),
-            )
-            .collect()
-    }
-
-    /// The place of its gravest warning among all sorts of them; what has no warning comes last.
-    pub(super) fn gravest(&self) -> usize {
-        let warnings = self.warnings();
-        let places = warnings.iter().map(|note| gravity(note.kind));
-        places.min().unwrap_or(usize::MAX)
     }
 
     /// The file that runs and how it runs, or that only the ledger is written.
@@ -249,54 +213,4 @@ pub(super) fn key_words(keys: &KeyCounts) -> String {
         words.push_str(&format!("; {}", time_words(time)));
     }
     words
-}
-
-impl ReviewNote {
-    fn new(kind: WarningKind, message: String) -> Self {
-        Self {
-            words: format!("{}: {message}", warning_label(kind)),
-            kind,
-            message,
-            is_loss: kind == WarningKind::DataLoss,
-        }
-    }
-}
-
-/// A warning with its line.
-fn placed(warning: &Warning) -> String {
-    match warning.line {
-        Some(line) => format!("line {line}: {}", warning.message),
-        None => warning.message.clone(),
-    }
-}
-
-/// The place of a sort of warning among all, the gravest first.
-pub(super) fn gravity(kind: WarningKind) -> usize {
-    match kind {
-        WarningKind::DataLoss => 0,
-        WarningKind::Rehearsal => 1,
-        WarningKind::Unaccounted => 2,
-        WarningKind::Memory => 3,
-        WarningKind::Rewrite => 4,
-        WarningKind::Blocking => 5,
-        WarningKind::Irreversible => 6,
-        WarningKind::Lint => 7,
-        WarningKind::Other => 8,
-        WarningKind::NoVerification => 9,
-    }
-}
-
-pub(super) fn warning_label(kind: WarningKind) -> &'static str {
-    match kind {
-        WarningKind::DataLoss => "data loss",
-        WarningKind::Blocking => "blocking",
-        WarningKind::Rewrite => "rewrite",
-        WarningKind::Irreversible => "irreversible",
-        WarningKind::NoVerification => "unverified",
-        WarningKind::Memory => "memory",
-        WarningKind::Unaccounted => "unaccounted keys",
-        WarningKind::Lint => "lint",
-        WarningKind::Rehearsal => "rehearsal",
-        WarningKind::Other => "warning",
-    }
 }

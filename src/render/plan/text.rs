@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::model::plan::{Action, PlannedStatement};
 use crate::render::plan::PlanView;
+use crate::render::plan::note::ReviewNote;
 use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::style::{Style, Tone};
 use crate::render::text::{beside, block, cut, line, padded, paragraph, squeezed, wrapped};
@@ -30,6 +31,7 @@ pub fn plan(
     detail: Detail,
 ) -> io::Result<()> {
     if view.plan.decision.is_empty() {
+        remarks(out, style, view)?;
         writeln!(out, "{}", line(&view.nothing()))?;
         return left_out(out, style, view);
     }
@@ -41,6 +43,7 @@ pub fn plan(
             before = " ".repeat(7);
         }
     }
+    remarks(out, style, view)?;
     left_out(out, style, view)?;
     for words in view.rehearsal() {
         for text in wrapped(&line(&words), style.room(2)) {
@@ -86,6 +89,29 @@ fn left_out(out: &mut dyn Write, style: Style, view: &PlanView<'_>) -> io::Resul
     wrapped(&line(&words), style.room(2))
         .into_iter()
         .try_for_each(|text| writeln!(out, "  {}", style.paint(Tone::Caution, &text)))
+}
+
+fn remarks(out: &mut dyn Write, style: Style, view: &PlanView<'_>) -> io::Result<()> {
+    let remarks = view.remarks();
+    remarks
+        .iter()
+        .try_for_each(|remark| note(out, style, 2, remark))
+}
+
+/// A note, what it is about, and what to do about it.
+fn note(out: &mut dyn Write, style: Style, indent: usize, note: &ReviewNote) -> io::Result<()> {
+    let tone = match note.is_loss {
+        true => Tone::Bad,
+        false => Tone::Caution,
+    };
+    hanging(out, style, tone, indent, &[format!("! {}", note.words)])?;
+    hanging(out, style, tone, indent + 4, &note.items)?;
+    let advice: Vec<String> = note
+        .advice
+        .iter()
+        .map(|words| format!("-> {words}"))
+        .collect();
+    hanging(out, style, Tone::Faint, indent + 2, &advice)
 }
 
 /// The colour of an action.
@@ -140,34 +166,14 @@ fn body(out: &mut dyn Write, style: Style, view: &StepView<'_>, detail: Detail) 
             }
         }
     }
-    let mut say = |tone: Tone, text: &str| {
-        let mut indent = INDENT;
-        wrapped(&line(text), style.room(INDENT + 2))
-            .into_iter()
-            .try_for_each(|text| {
-                let written = writeln!(out, "{}{}", " ".repeat(indent), style.paint(tone, &text));
-                indent = INDENT + 2;
-                written
-            })
-    };
-    for table in &view.evidence.tables {
-        say(Tone::Note, &table_words(table))?;
-    }
-    if let Some(keys) = &view.evidence.keys {
-        say(Tone::Note, &key_words(keys))?;
-    }
-    if let Some(words) = view.rehearsal() {
-        say(Tone::Note, &words)?;
-    }
-    for note in view.warnings() {
-        let tone = if note.is_loss {
-            Tone::Bad
-        } else {
-            Tone::Caution
-        };
-        say(tone, &format!("! {}", note.words))?;
-    }
-    Ok(())
+    let tables = view.evidence.tables.iter().map(table_words);
+    let keys = view.evidence.keys.iter().map(key_words);
+    let facts: Vec<String> = tables.chain(keys).chain(view.rehearsal()).collect();
+    hanging(out, style, Tone::Note, INDENT, &facts)?;
+    let notes = view.warnings();
+    notes
+        .iter()
+        .try_for_each(|found| note(out, style, INDENT, found))
 }
 
 fn brief(
@@ -186,17 +192,23 @@ fn brief(
             " ".repeat(INDENT),
             cut(&text, style.room(INDENT))
         )?;
-        hanging(out, style, INDENT + width + 2, &facts(at))?;
+        hanging(out, style, Tone::Note, INDENT + width + 2, &facts(at))?;
     }
     Ok(())
 }
 
-/// Facts about a statement, below it; what does not fit on a line goes on further in.
-fn hanging(out: &mut dyn Write, style: Style, indent: usize, facts: &[String]) -> io::Result<()> {
-    for fact in facts {
+/// A paragraph each; what does not fit on a line goes on further in.
+fn hanging(
+    out: &mut dyn Write,
+    style: Style,
+    tone: Tone,
+    indent: usize,
+    paragraphs: &[String],
+) -> io::Result<()> {
+    for words in paragraphs {
         let mut margin = indent;
-        for text in wrapped(&line(fact), style.room(indent + 2)) {
-            let text = style.paint(Tone::Note, &text);
+        for text in wrapped(&line(words), style.room(indent + 2)) {
+            let text = style.paint(tone, &text);
             writeln!(out, "{}{text}", " ".repeat(margin))?;
             margin = indent + 2;
         }
@@ -234,7 +246,7 @@ fn full(
             style.paint(Tone::Faint, &heading)
         )?;
         numbered(out, style, &block(&statement.text), statement.line)?;
-        hanging(out, style, INDENT, &facts(at))?;
+        hanging(out, style, Tone::Note, INDENT, &facts(at))?;
     }
     Ok(())
 }

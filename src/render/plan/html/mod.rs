@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use crate::render::Tone;
 use crate::render::graph::{GraphView, anchor, svg};
 use crate::render::plan::PlanView;
+use crate::render::plan::note::ReviewNote;
 use crate::render::plan::step::StepView;
 use crate::render::text::{html, html_block};
 use crate::render::units::counted_len;
@@ -46,6 +47,7 @@ pub fn plan_html(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
         counts(&mut page, view);
     }
     page.push_str("</header>\n<main>\n");
+    remarks(&mut page, view);
     if let Some(words) = view.left_out() {
         let _ = writeln!(page, "<p class=\"remark\">{}</p>", html(&words));
     }
@@ -134,6 +136,34 @@ fn about(page: &mut String, view: &PlanView<'_>) {
     page.push_str("</section>\n");
 }
 
+/// What belongs to no step.
+fn remarks(page: &mut String, view: &PlanView<'_>) {
+    for remark in view.remarks() {
+        let _ = writeln!(
+            page,
+            "<div class=\"remark\"><p>{}</p>",
+            advised(&remark, &remark.words)
+        );
+        if !remark.items.is_empty() {
+            let items = remark
+                .items
+                .iter()
+                .map(|item| format!("<li>{}</li>", html(item)));
+            let _ = writeln!(page, "<ul>{}</ul>", items.collect::<String>());
+        }
+        page.push_str("</div>\n");
+    }
+}
+
+/// The words of a note and what to do about it.
+fn advised(note: &ReviewNote, words: &str) -> String {
+    let advice = note.advice.as_ref();
+    let advice = advice.map_or_else(String::new, |words| {
+        format!(" <small>\u{2192} {}</small>", html(words))
+    });
+    format!("{}{advice}", html(words))
+}
+
 /// All warnings, by what sort they are, the gravest first, each with its step.
 fn warnings(page: &mut String, view: &PlanView<'_>) {
     let groups = view.warnings_by_kind();
@@ -156,7 +186,7 @@ fn warnings(page: &mut String, view: &PlanView<'_>) {
                 page,
                 "<li><a href=\"#{}\"><code>{id}</code></a> {}</li>",
                 html(&anchor(id)),
-                html(&note.message)
+                advised(&note, &note.message)
             );
         }
         page.push_str("</ul>\n</details>\n");

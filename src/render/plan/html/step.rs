@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::code::{Language, source};
-use super::tone_of;
+use super::{advised, tone_of};
 use crate::model::plan::{PlannedStatement, StepContent};
 use crate::render::graph::{GraphView, anchor};
 use crate::render::plan::step::{StepView, key_words, table_words};
@@ -33,7 +33,11 @@ pub(super) fn card(page: &mut String, view: &StepView<'_>, graph: &GraphView, at
     }
     for note in view.warnings() {
         let class = if note.is_loss { "bad" } else { "caution" };
-        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", html(&note.words));
+        let _ = writeln!(
+            page,
+            "<p class=\"{class}\">{}</p>",
+            advised(&note, &note.words)
+        );
     }
     facts(page, view, graph, at);
     for statement in view.verify() {

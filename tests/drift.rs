@@ -150,6 +150,59 @@ fn u17_what_was_changed_by_hand_is_named_with_both_definitions_to_who_may_only_r
 }
 
 #[test]
+fn what_another_tool_keeps_in_the_schema_is_ignored_where_outpost_toml_says_so() {
+    let database = fresh_database();
+    let project = |drift: &str| {
+        Project::empty()
+            .file("schema/sql/0001_a.up.sql", "create table a (id int);")
+            .postgres(&database)
+            .more(drift)
+    };
+    project("").migrate("apply --yes").ok();
+    sql(
+        &database,
+        "create table other_tool_state (id serial primary key, at timestamptz)",
+    );
+    project("").migrate("drift").exits(6).says("2 unexpected");
+
+    let ignoring = project(
+        "[drift]\nignore = [\"table public.other_*\", \"sequence other_tool_state_id_seq\", \"view v\"]\n",
+    );
+    let said = ignoring.migrate("drift").ok();
+    let said = said.says("ignored by [drift] of outpost.toml: 2 objects");
+    said.says("Nothing unexpected is there for `view v`");
+    let json = ignoring.migrate("drift --format json").ok().json();
+    assert_eq!(json["drifted"], false);
+    assert_eq!(
+        json["postgres"]["ignored"],
+        json!([
+            "sequence public.other_tool_state_id_seq",
+            "table public.other_tool_state"
+        ])
+    );
+    assert_eq!(json["postgres"]["unused_ignores"], json!(["view v"]));
+    ignoring.migrate("lock").ok();
+    let planned = ignoring.migrate("plan --format json").ok().json();
+    assert_eq!(planned["drift"]["objects"], json!([]));
+    // What a migration made is compared all the same.
+    sql(&database, "alter table a add column by_hand int");
+    let everything = project("[drift]\nignore = [\"* *\"]\n");
+    let drift = everything.migrate("drift --format json").exits(6).json();
+    let different = ("table public.a".to_owned(), "different".to_owned());
+    assert_eq!(objects(&drift), [different]);
+
+    project("[drift]\nignore = [\"tabel x\"]\n")
+        .migrate("drift")
+        .refuses(
+            1,
+            &[
+                "`drift.ignore[0]`: `tabel x` does not begin",
+                "did you mean `table`?",
+            ],
+        );
+}
+
+#[test]
 fn u07_what_is_half_done_is_said_and_redis_is_verified() {
     let (database, redis) = (fresh_database(), fresh_redis());
     let project = Project::empty()

@@ -92,7 +92,15 @@ impl Project {
         decision: &Decision,
     ) -> Result<Evidence, CliError> {
         let findings = lint(&self.catalog, &self.graph, &self.config.lint);
-        Ok(engine::estimate(&self.stores, &self.catalog, observed, decision, findings).await?)
+        Ok(engine::estimate(
+            &self.stores,
+            &self.catalog,
+            observed,
+            decision,
+            findings,
+            &self.config.drift,
+        )
+        .await?)
     }
 
     /// Observes the stores.

@@ -3,7 +3,7 @@
 use crate::engine::Stores;
 use crate::engine::verify::{half_done_check, ledger_check, migration_checks};
 use crate::model::catalog::Catalog;
-use crate::model::drift::{Drift, Expected, SchemaDrift};
+use crate::model::drift::{Drift, DriftConfig, Expected, SchemaDrift};
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::StoreKind;
@@ -11,8 +11,19 @@ use crate::model::state::ObservedState;
 use crate::model::verification::Check;
 use crate::store::StoreError;
 
-/// Compares the schema that `observed` holds with `expected`, and runs the verification of each applied Redis
-/// migration; of one store alone, where `only` names it. Leaves no trace.
+/// What is to be compared.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// What the schema should be; `None` where nothing is recorded.
+    pub expected: Option<Expected>,
+    /// What counts for nothing.
+    pub config: &'a DriftConfig,
+    /// The only store to look at, where there is to be one.
+    pub only: Option<StoreKind>,
+}
+
+/// Compares the schema that `observed` holds with the expected one, and runs the verification of each applied
+/// Redis migration. Leaves no trace.
 ///
 /// # Errors
 /// A store that cannot be read.
@@ -21,10 +32,14 @@ pub async fn drift(
     catalog: &Catalog,
     graph: &Graph,
     observed: &ObservedState,
-    expected: Option<Expected>,
-    only: Option<StoreKind>,
+    asked: Asked<'_>,
     events: &dyn Events,
 ) -> Result<Drift, StoreError> {
+    let Asked {
+        expected,
+        config,
+        only,
+    } = asked;
     let asked = |kind| stores.get(kind).is_some() && only.is_none_or(|only| only == kind);
     let real = observed.stores.get(&StoreKind::Sql);
     let real = real.and_then(|state| state.schema.as_ref());
@@ -45,7 +60,7 @@ pub async fn drift(
         schema: expected
             .zip(real)
             .filter(|_| asked(StoreKind::Sql))
-            .map(|(expected, real)| SchemaDrift::new(expected, real)),
+            .map(|(expected, real)| SchemaDrift::new(expected, real, config)),
         redis,
         caveats: caveats.into_iter().filter(Check::failed).collect(),
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::Stores;
 use crate::model::catalog::Catalog;
-use crate::model::drift;
+use crate::model::drift::{self, DriftConfig};
 use crate::model::id::StoreKind;
 use crate::model::lint::Finding;
 use crate::model::migration::{Content, Migration};
@@ -13,7 +13,7 @@ use crate::model::state::ObservedState;
 use crate::store::StoreError;
 
 /// Counts and sizes what each step meets, and adds what `findings` say of the files that it runs and of the lock
-/// file, and how the schema that was `observed` has drifted. Leaves no trace.
+/// file, and how the schema that was `observed` has drifted, as far as `config` does not ignore it. Leaves no trace.
 ///
 /// # Errors
 /// A store that cannot be read; Redis keys that would stop the apply, such as one that no step accounts
@@ -24,6 +24,7 @@ pub async fn estimate(
     observed: &ObservedState,
     decision: &Decision,
     findings: Vec<Finding>,
+    config: &DriftConfig,
 ) -> Result<Evidence, StoreError> {
     let mut evidence = Evidence {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -45,7 +46,7 @@ pub async fn estimate(
     }
     evidence.lint = concerning(catalog, decision, findings);
     if decision.only != Some(StoreKind::Redis) {
-        evidence.drift = drift::from_pin(catalog, observed);
+        evidence.drift = drift::from_pin(catalog, observed, config);
     }
     Ok(evidence)
 }

@@ -28,3 +28,4 @@ pub mod state;
 pub mod status;
 pub mod verification;
 pub mod versions;
+pub mod wildcard;

@@ -35,7 +35,7 @@ pub fn drift(out: &mut dyn Write, style: Style, drift: &Drift) -> io::Result<()>
     }
     if let Some(schema) = &drift.schema {
         for words in basis(schema) {
-            paragraph(out, style, "", Tone::Faint, &words)?;
+            paragraph(out, style, "", Tone::Faint, &line(&words))?;
         }
         for drifted in &schema.objects {
             writeln!(out)?;
@@ -93,6 +93,25 @@ fn basis(schema: &SchemaDrift) -> Vec<String> {
         schema.server_major,
         schema.expected.server_major(),
     ));
+    words.extend(ignored(schema));
+    words
+}
+
+/// What does not count, and what could not.
+fn ignored(schema: &SchemaDrift) -> Vec<String> {
+    let mut words = Vec::new();
+    if !schema.ignored.is_empty() {
+        words.push(format!(
+            "Unexpected and ignored by [drift] of outpost.toml: {}.",
+            counted_len(schema.ignored.len(), "object")
+        ));
+    }
+    let unused = schema.unused.iter();
+    words.extend(
+        unused.map(|pattern| {
+            format!("Nothing unexpected is there for `{pattern}` in [drift] ignore.")
+        }),
+    );
     words
 }
 
@@ -246,6 +265,9 @@ struct SchemaJson<'a> {
     server: Option<u32>,
     examined: u64,
     objects: Vec<ObjectJson<'a>>,
+    ignored: &'a [String],
+    /// Entries of `[drift] ignore`.
+    unused_ignores: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -284,6 +306,8 @@ pub fn drift_json(out: &mut dyn Write, drift: &Drift) -> io::Result<()> {
                 real: object.real.as_deref().map(readable),
             })
             .collect(),
+        ignored: &schema.ignored,
+        unused_ignores: schema.unused.iter().map(ToString::to_string).collect(),
     });
     json::document(
         out,

@@ -1,6 +1,6 @@
 //! `drift`: with definitions from a replay, and with the digests of a lock file.
 
-use outpost::model::drift::{Drift, Expected, SchemaDrift};
+use outpost::model::drift::{Drift, DriftConfig, Expected, ObjectPattern, SchemaDrift};
 use outpost::model::lock::LockedMigration;
 use outpost::model::state::SchemaObjects;
 use outpost::model::verification::Check;
@@ -84,11 +84,25 @@ fn checks() -> Vec<Check> {
     vec![kept, broken]
 }
 
+/// An index of somebody else, and what nobody has.
+fn ignoring() -> DriftConfig {
+    let ignore = ["index public.by_*", "table other_\u{1b}[2Jtool_state"];
+    DriftConfig {
+        ignore: ignore
+            .map(|text| ObjectPattern::parse(text).unwrap())
+            .into(),
+    }
+}
+
 fn everything() -> Drift {
     let mut half_done = Check::new(None, "nothing is half done", "records");
     half_done.fail("sql/0004_index: an apply was begun and not finished");
     Drift {
-        schema: Some(SchemaDrift::new(Expected::Replayed(recorded()), &real(16))),
+        schema: Some(SchemaDrift::new(
+            Expected::Replayed(recorded()),
+            &real(16),
+            &DriftConfig::default(),
+        )),
         redis: Some(checks()),
         caveats: vec![half_done],
     }
@@ -114,11 +128,14 @@ fn u17_what_drifted_is_shown_object_by_object() {
                 server_major: Some(17),
             },
             &real(17),
+            &ignoring(),
         )),
         redis: None,
         caveats: Vec::new(),
     };
     golden("drift-lock.txt", |out| drift(out, WIDE, &locked));
+    golden("drift-lock-40.txt", |out| drift(out, NARROW, &locked));
+    golden("drift-lock.json", |out| drift_json(out, &locked));
 }
 
 #[test]
@@ -127,6 +144,7 @@ fn without_drift_one_line_says_what_was_compared() {
         schema: Some(SchemaDrift::new(
             Expected::Replayed(recorded()),
             &recorded(),
+            &DriftConfig::default(),
         )),
         redis: Some(checks()[..1].to_vec()),
         caveats: Vec::new(),

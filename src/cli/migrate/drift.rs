@@ -61,8 +61,11 @@ impl Drift {
                 &project.catalog,
                 &project.graph,
                 &observed,
-                expected,
-                only,
+                engine::Asked {
+                    expected,
+                    config: &project.config.drift,
+                    only,
+                },
                 &NoEvents,
             )
             .await?)
@@ -90,24 +93,14 @@ impl Drift {
         if ids.is_empty() {
             return Ok(None);
         }
-        let locked = || {
-            let pin = drift::pin(&project.catalog, observed)?.clone();
-            let server_major = project.catalog.lock().and_then(|lock| lock.postgres);
-            Some(Expected::Locked { pin, server_major })
-        };
-        if self.against == Some(Against::Lock) {
-            return locked().map(Some).ok_or(CliError::Unpinned);
-        }
-        // Blocks, and nothing else is to do meanwhile.
-        let server = match PostgresServer::start() {
-            Ok(server) => server,
-            Err(error) => {
-                let missing = matches!(error, SandboxError::Missing { .. });
-                return match locked() {
-                    Some(pinned) if missing && self.against.is_none() => Ok(Some(pinned)),
-                    _ => Err(error.into()),
-                };
-            }
+        let locked = drift::pin(&project.catalog, observed).map(|pin| Expected::Locked {
+            pin: pin.clone(),
+            server_major: project.catalog.lock().and_then(|lock| lock.postgres),
+        });
+        // Starting blocks, and nothing else is to do meanwhile.
+        let server = match basis(self.against, PostgresServer::start, locked)? {
+            Basis::Replay(server) => server,
+            Basis::Lock(expected) => return Ok(Some(expected)),
         };
         let schema = engine::replay_recorded(
             Arc::new(PostgresStore::at(server.url())?),
@@ -119,5 +112,96 @@ impl Drift {
         )
         .await?;
         Ok(Some(Expected::Replayed(schema)))
+    }
+}
+
+/// What tells how the schema should be.
+#[derive(Debug)]
+enum Basis<S> {
+    /// The migrations, replayed on this server.
+    Replay(S),
+    /// What the lock file pins.
+    Lock(Expected),
+}
+
+/// Chooses what was asked for. Where nothing was, the lock file takes the place of a Postgres that is not installed,
+/// but not of one that fails: that is an error with a way out.
+fn basis<S>(
+    against: Option<Against>,
+    start: impl FnOnce() -> Result<S, SandboxError>,
+    locked: Option<Expected>,
+) -> Result<Basis<S>, CliError> {
+    if against == Some(Against::Lock) {
+        return locked.map(Basis::Lock).ok_or(CliError::Unpinned);
+    }
+    match (start(), locked) {
+        (Ok(server), _) => Ok(Basis::Replay(server)),
+        (Err(SandboxError::Missing { .. }), Some(locked)) if against.is_none() => {
+            Ok(Basis::Lock(locked))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::model::lock::LockedMigration;
+    use crate::sandbox::Product;
+
+    fn locked() -> Expected {
+        Expected::Locked {
+            pin: LockedMigration {
+                id: "sql/0001_a".parse().unwrap(),
+                files: Default::default(),
+                objects: Default::default(),
+            },
+            server_major: Some(17),
+        }
+    }
+
+    fn missing() -> Result<(), SandboxError> {
+        Err(SandboxError::Missing {
+            products: vec![Product::Postgres],
+        })
+    }
+
+    #[test]
+    fn the_lock_file_takes_the_place_of_a_postgres_that_is_not_installed_and_of_no_other() {
+        use Against::{Lock, Replay};
+        let failing = || Err::<(), _>(SandboxError::NoAccount);
+        type Start = fn() -> Result<(), SandboxError>;
+        let cases: [(Option<Against>, Start, Option<Expected>, &str); 9] = [
+            (None, || Ok(()), Some(locked()), "replay"),
+            (None, || Ok(()), None, "replay"),
+            (None, missing, Some(locked()), "lock"),
+            (None, missing, None, "Postgres was not found on PATH"),
+            (
+                None,
+                failing,
+                Some(locked()),
+                "servers must not run as root",
+            ),
+            (
+                Some(Replay),
+                missing,
+                Some(locked()),
+                "Postgres was not found on PATH",
+            ),
+            (Some(Replay), || Ok(()), Some(locked()), "replay"),
+            (Some(Lock), || panic!("started"), Some(locked()), "lock"),
+            (Some(Lock), || panic!("started"), None, "does not pin"),
+        ];
+        for (at, (against, start, locked, outcome)) in cases.into_iter().enumerate() {
+            match basis(against, start, locked) {
+                Ok(Basis::Replay(())) => assert_eq!(outcome, "replay", "{at}"),
+                Ok(Basis::Lock(_)) => assert_eq!(outcome, "lock", "{at}"),
+                Err(error) => {
+                    assert!(error.to_string().contains(outcome), "{at}: {error}");
+                    assert!(error.hint().is_some(), "{at}: {error}");
+                }
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::address::AddressProblem;
 use super::template::TemplateProblem;
 use crate::model::document::{ShapeError, ShapeProblem};
+use crate::model::drift::ObjectPatternError;
 use crate::model::id::IdError;
 
 /// A problem in outpost.toml, and where. Never holds a value that came from the environment.
@@ -126,6 +127,16 @@ pub enum ConfigProblem {
     /// A key under `[lint.allow]` that names no migration.
     #[error("`lint.allow`: {0}")]
     Migration(IdError),
+    /// An entry of `drift.ignore` that stands for no object.
+    #[error("`{key}`: `{written}` {error}")]
+    ObjectPattern {
+        /// The key.
+        key: String,
+        /// The entry as written in the file, variables not replaced.
+        written: String,
+        /// What is wrong with it.
+        error: ObjectPatternError,
+    },
     /// A list of Redis nodes without `cluster = true`.
     #[error("`redis.url` lists nodes, but `redis.cluster` is not true")]
     NodesWithoutCluster,
@@ -237,6 +248,7 @@ impl ConfigProblem {
             Self::UnknownRule { .. } => "docs/lint.md lists the rules".to_owned(),
             Self::NoReason { .. } => "say why, for the next one who reads it".to_owned(),
             Self::Migration(error) => return error.hint(),
+            Self::ObjectPattern { error, .. } => error.hint(),
             Self::NodesWithoutCluster => "set `cluster = true`, or give one url as a string".to_owned(),
             Self::ClusterDatabase { .. } => "remove the database from the url, or set `cluster = false`".to_owned(),
             Self::ClusterSentinels { .. } => "remove `sentinels`, or set `cluster = false`".to_owned(),

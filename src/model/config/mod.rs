@@ -23,6 +23,7 @@ pub use error::{ConfigError, ConfigProblem};
 pub use plan::{PlanConfig, PlanPostgres, PlanRedis};
 pub use template::TemplateProblem;
 
+use super::drift::DriftConfig;
 use super::lint::LintConfig;
 use super::secret::Secret;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub adopt: AdoptConfig,
     /// `[lint]`; no part of a plan's decision.
     pub lint: LintConfig,
+    /// `[drift]`; no part of a plan's decision.
+    pub drift: DriftConfig,
     /// `[signing]`; no part of a plan, which has no say in who may sign it.
     pub signing: SigningConfig,
 }

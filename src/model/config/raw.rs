@@ -3,8 +3,8 @@
 use crate::model::document::{Document, ShapeError, Table, Text};
 
 /// The sections of outpost.toml. A new one is added here, to `RawConfig` and to its reader.
-const SECTIONS: [&str; 9] = [
-    "schema", "postgres", "redis", "vars", "serve", "compat", "adopt", "lint", "signing",
+const SECTIONS: [&str; 10] = [
+    "schema", "postgres", "redis", "vars", "serve", "compat", "adopt", "lint", "drift", "signing",
 ];
 
 /// The file as written.
@@ -18,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) compat: RawCompat,
     pub(super) adopt: RawAdopt,
     pub(super) lint: RawLint,
+    pub(super) drift: RawDrift,
     pub(super) signing: RawSigning,
 }
 
@@ -91,6 +92,11 @@ pub(super) struct RawLint {
 }
 
 #[derive(Debug, Default)]
+pub(super) struct RawDrift {
+    pub(super) ignore: Vec<Text>,
+}
+
+#[derive(Debug, Default)]
 pub(super) struct RawSigning {
     pub(super) allowed_signers: Option<Text>,
     /// Whether signatures are required, and the line that says so.
@@ -119,6 +125,7 @@ impl RawConfig {
             compat: section(&root, "compat", compat)?.unwrap_or_default(),
             adopt: section(&root, "adopt", adopt)?.unwrap_or_default(),
             lint: section(&root, "lint", lint)?.unwrap_or_default(),
+            drift: section(&root, "drift", drift)?.unwrap_or_default(),
             signing: section(&root, "signing", signing)?.unwrap_or_default(),
         })
     }
@@ -229,6 +236,13 @@ fn adopt(table: &Table<'_>) -> Result<RawAdopt, ShapeError> {
     table.allow_only(&["missing"])?;
     Ok(RawAdopt {
         missing: table.string("missing")?,
+    })
+}
+
+fn drift(table: &Table<'_>) -> Result<RawDrift, ShapeError> {
+    table.allow_only(&["ignore"])?;
+    Ok(RawDrift {
+        ignore: table.strings("ignore")?.unwrap_or_default(),
     })
 }
 

@@ -692,6 +692,7 @@ fn near_toml() -> impl Strategy<Value = String> {
         "[compat]\n",
         "[adopt]\n",
         "[lint.rules]\n",
+        "[drift]\n",
         "[signing]\n",
         "version = \"1\"\n",
         "url = ",

@@ -17,6 +17,7 @@ use crate::model::duration::parse_duration;
 use crate::model::nearest::nearest;
 use crate::model::secret::Secret;
 
+mod drift;
 mod lint;
 mod values;
 
@@ -98,6 +99,7 @@ impl<'v> Validator<'v> {
                     .transpose()?,
             },
             lint: self.lint(&raw.lint)?,
+            drift: self.drift(&raw.drift)?,
             signing: self.signing(&raw.signing)?,
         })
     }

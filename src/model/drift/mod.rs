@@ -1,5 +1,7 @@
 //! Drift: what differs between the real schema and the one that the ledger implies, object by object.
 
+mod ignore;
+mod name;
 mod pinned;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use ignore::{DriftConfig, ObjectPattern, ObjectPatternError};
 pub use pinned::{PinnedDrift, from_pin};
 
+use self::name::Name;
 use crate::model::catalog::Catalog;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lock::LockedMigration;
@@ -122,13 +126,22 @@ pub struct SchemaDrift {
     pub examined: u64,
     /// Those that differ, and those that nobody expected; by kind and name.
     pub objects: Vec<ObjectDrift>,
+    /// Those that nobody expected and that the configuration ignores; by kind and name.
+    pub ignored: Vec<String>,
+    /// What the configuration ignores and is not there.
+    pub unused: Vec<ObjectPattern>,
 }
 
 impl SchemaDrift {
     /// Compares a real schema with what is expected of it.
-    pub fn new(expected: Expected, real: &SchemaObjects) -> Self {
+    pub fn new(expected: Expected, real: &SchemaObjects, config: &DriftConfig) -> Self {
         let digests = expected.digests();
-        let objects = drifted(&digests, real)
+        let Compared {
+            objects,
+            ignored,
+            unused,
+        } = compared(&digests, real, config);
+        let objects = objects
             .into_iter()
             .map(|difference| ObjectDrift {
                 recorded: expected
@@ -143,6 +156,8 @@ impl SchemaDrift {
             server_major: real.server_major,
             expected,
             objects,
+            ignored,
+            unused,
         }
     }
 }
@@ -219,15 +234,46 @@ pub fn differences(
         .collect()
 }
 
-/// The same, with what nobody expected.
-fn drifted(expected: &BTreeMap<String, String>, real: &SchemaObjects) -> Vec<ObjectDifference> {
-    let mut found = differences(expected, real);
-    found.extend(unexpected(expected, real).map(|object| ObjectDifference {
-        object: object.clone(),
-        deviation: Deviation::Unexpected,
-    }));
-    found.sort();
-    found
+/// What differs, and what does not count.
+struct Compared {
+    objects: Vec<ObjectDifference>,
+    ignored: Vec<String>,
+    unused: Vec<ObjectPattern>,
+}
+
+/// The same, with what nobody expected. What migrations made is never ignored.
+fn compared(
+    expected: &BTreeMap<String, String>,
+    real: &SchemaObjects,
+    config: &DriftConfig,
+) -> Compared {
+    let mut objects = differences(expected, real);
+    let mut ignored = Vec::new();
+    let mut used = BTreeSet::new();
+    for object in unexpected(expected, real) {
+        let patterns = config.ignore.iter().enumerate();
+        let takers = patterns.filter(|(_, pattern)| pattern.takes(object));
+        let takers: Vec<usize> = takers.map(|(at, _)| at).collect();
+        if takers.is_empty() {
+            objects.push(ObjectDifference {
+                object: object.clone(),
+                deviation: Deviation::Unexpected,
+            });
+        } else {
+            used.extend(takers);
+            ignored.push(object.clone());
+        }
+    }
+    objects.sort();
+    let patterns = config.ignore.iter().enumerate();
+    Compared {
+        objects,
+        ignored,
+        unused: patterns
+            .filter(|(at, _)| !used.contains(at))
+            .map(|(_, pattern)| pattern.clone())
+            .collect(),
+    }
 }
 
 /// Objects that nobody expected on a relation, or in a schema, of the migrations. What stands elsewhere belongs
@@ -237,13 +283,17 @@ fn unexpected<'a>(
     real: &'a SchemaObjects,
 ) -> impl Iterator<Item = &'a String> {
     const RELATIONS: [&str; 4] = ["table", "foreign table", "view", "materialized view"];
-    let schemas: BTreeSet<&str> = expected.keys().filter_map(|o| schema_of(o)).collect();
+    let schemas: BTreeSet<&str> = expected
+        .keys()
+        .filter_map(|o| Name::of(o))
+        .map(|name| name.schema)
+        .collect();
     let made = move |object: &&String| match real.attached.get(*object) {
         Some(relation) => {
             let made = |kind: &&str| expected.contains_key(&format!("{kind} {relation}"));
             RELATIONS.iter().any(made)
         }
-        None => schema_of(object).is_some_and(|schema| schemas.contains(schema)),
+        None => Name::of(object).is_some_and(|name| schemas.contains(name.schema)),
     };
     let made: Vec<&String> = real
         .definitions
@@ -253,28 +303,6 @@ fn unexpected<'a>(
         .filter(made)
         .collect();
     made.into_iter()
-}
-
-/// The schema in which an object stands, as SQL writes it; `None` for one that stands in none, such as an
-/// extension. Kinds of objects have no dot and no quote in their names.
-fn schema_of(object: &str) -> Option<&str> {
-    let (start, quoted) = match object.find('"') {
-        // A quote further on is part of a later name.
-        Some(at) if !object[..at].contains('.') => (at, true),
-        _ => (object[..object.find('.')?].rfind(' ')? + 1, false),
-    };
-    let name = &object[start..];
-    let end = match quoted {
-        false => name.find('.')?,
-        true => {
-            let mut inside = false;
-            name.char_indices().find_map(|(at, c)| {
-                inside ^= c == '"';
-                (c == '.' && !inside).then_some(at)
-            })?
-        }
-    };
-    Some(&name[..end])
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectDifference, drifted, pin};
+use super::{DriftConfig, ObjectDifference, compared, pin};
 use crate::model::catalog::Catalog;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::state::{LedgerStatus, ObservedState, StoreState};
@@ -23,7 +23,11 @@ pub struct PinnedDrift {
 
 /// How the real schema differs from its pinned state, for a plan's evidence. `None` where nothing pins it: as
 /// for [`pin`], and while something is half done, which belongs to no pinned state.
-pub fn from_pin(catalog: &Catalog, observed: &ObservedState) -> Option<PinnedDrift> {
+pub fn from_pin(
+    catalog: &Catalog,
+    observed: &ObservedState,
+    config: &DriftConfig,
+) -> Option<PinnedDrift> {
     let state = observed.stores.get(&StoreKind::Sql)?;
     let schema = state.schema.as_ref()?;
     if is_half_done(state) {
@@ -34,7 +38,7 @@ pub fn from_pin(catalog: &Catalog, observed: &ObservedState) -> Option<PinnedDri
         after: pin.id.clone(),
         expected_server: catalog.lock().and_then(|lock| lock.postgres),
         server: schema.server_major,
-        objects: drifted(&pin.objects, schema),
+        objects: compared(&pin.objects, schema, config).objects,
     })
 }
 
@@ -111,19 +115,23 @@ mod tests {
         cleaned: false,
     };
 
+    fn pinned(observed: &ObservedState) -> Option<PinnedDrift> {
+        from_pin(&catalog(), observed, &DriftConfig::default())
+    }
+
     #[test]
     fn only_a_state_that_is_pinned_and_not_half_done_can_drift() {
-        let drift = from_pin(&catalog(), &observed("sql/0001_a", APPLIED)).unwrap();
+        let drift = pinned(&observed("sql/0001_a", APPLIED)).unwrap();
         assert_eq!(drift.after, "sql/0001_a".parse().unwrap());
         assert_eq!((drift.expected_server, drift.server), (Some(17), None));
         let words: Vec<String> = drift.objects.iter().map(ToString::to_string).collect();
         assert_eq!(words, ["table public.a is missing"]);
 
         let other = observed("sql/0002_b", APPLIED);
-        assert_eq!(from_pin(&catalog(), &other), None);
+        assert_eq!(pinned(&other), None);
         let doing = Doing::Apply;
         let begun = observed("sql/0001_a", LedgerStatus::Partial { doing });
-        assert_eq!(from_pin(&catalog(), &begun), None);
+        assert_eq!(pinned(&begun), None);
         let mut dirty = observed("sql/0001_a", APPLIED);
         let state = dirty.stores.get_mut(&StoreKind::Sql).unwrap();
         state.legacy.golang_migrate = Some(GolangMigrate {
@@ -133,6 +141,6 @@ mod tests {
                 dirty: true,
             }),
         });
-        assert_eq!(from_pin(&catalog(), &dirty), None);
+        assert_eq!(pinned(&dirty), None);
     }
 }

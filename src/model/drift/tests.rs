@@ -17,27 +17,14 @@ fn schema(objects: &[(&str, &str, &str)]) -> SchemaObjects {
 }
 
 fn found(expected: &SchemaObjects, real: &SchemaObjects) -> Vec<String> {
-    let drift = SchemaDrift::new(Expected::Replayed(expected.clone()), real);
+    let drift = SchemaDrift::new(
+        Expected::Replayed(expected.clone()),
+        real,
+        &DriftConfig::default(),
+    );
     assert_eq!(drift.examined, expected.definitions.len() as u64);
     let words = drift.objects.iter().map(|o| o.difference.to_string());
     words.collect()
-}
-
-#[test]
-fn the_schema_of_an_object_is_found_in_its_name() {
-    for (object, schema) in [
-        ("table public.a", Some("public")),
-        ("materialized view s.a", Some("s")),
-        ("function s.f(public.t, text)", Some("s")),
-        ("constraint s.\"a.b\".c", Some("s")),
-        ("table \"s.x y\".a", Some("\"s.x y\"")),
-        ("table \"s\"\".\".a", Some("\"s\"\".\"")),
-        ("extension pgcrypto", None),
-        ("extension \"uuid-ossp\"", None),
-        ("schema s", None),
-    ] {
-        assert_eq!(schema_of(object), schema, "{object}");
-    }
 }
 
 #[test]
@@ -107,11 +94,55 @@ fn a_lock_file_knows_that_a_definition_differs_and_not_how_it_was() {
         pin,
         server_major: Some(17),
     };
-    let drift = SchemaDrift::new(locked, &schema(&[("table public.a", "id int", "")]));
+    let drift = SchemaDrift::new(
+        locked,
+        &schema(&[("table public.a", "id int", "")]),
+        &DriftConfig::default(),
+    );
     let [object] = &drift.objects[..] else {
         panic!("{drift:?}");
     };
     assert_eq!(object.difference.deviation, Deviation::Different);
     assert_eq!(object.recorded, None);
     assert_eq!(object.real.as_deref(), Some("id int"));
+}
+
+#[test]
+fn what_is_ignored_counts_for_nothing_unless_a_migration_made_it() {
+    let expected = schema(&[("table public.a", "id bigint", "")]);
+    let real = schema(&[
+        ("index public.other_a", "on a (id)", "public.a"),
+        ("sequence public.other_seq", "1", ""),
+        ("table public.mine", "id int", ""),
+        ("table public.other_state", "id int", ""),
+    ]);
+    let ignore = ["* other_*", "table public.*_state", "table a", "view v"];
+    let config = DriftConfig {
+        ignore: ignore
+            .map(|text| ObjectPattern::parse(text).unwrap())
+            .into(),
+    };
+    let drift = SchemaDrift::new(Expected::Replayed(expected), &real, &config);
+    let words: Vec<String> = drift
+        .objects
+        .iter()
+        .map(|o| o.difference.to_string())
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "table public.a is missing",
+            "table public.mine is unexpected"
+        ]
+    );
+    assert_eq!(
+        drift.ignored,
+        [
+            "index public.other_a",
+            "sequence public.other_seq",
+            "table public.other_state"
+        ]
+    );
+    let unused: Vec<String> = drift.unused.iter().map(ToString::to_string).collect();
+    assert_eq!(unused, ["table a", "view v"]);
 }

@@ -8,6 +8,7 @@ use ssh_key::public::KeyData;
 use super::error::{AllowedProblem, AllowedSignersError, Refusal};
 use super::time::time;
 use super::{KeyName, NAMESPACE, Signer};
+use crate::model::wildcard;
 
 /// A list of allowed signers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,37 +265,10 @@ fn in_list(name: &str, list: &str) -> bool {
     let mut found = false;
     for pattern in list.split(',').map(str::trim) {
         match pattern.strip_prefix('!') {
-            Some(pattern) if fits(name.as_bytes(), pattern.as_bytes()) => return false,
+            Some(pattern) if wildcard::fits(name.as_bytes(), pattern.as_bytes()) => return false,
             Some(_) => {}
-            None => found |= fits(name.as_bytes(), pattern.as_bytes()),
+            None => found |= wildcard::fits(name.as_bytes(), pattern.as_bytes()),
         }
     }
     found
-}
-
-/// `*` stands for any number of bytes, `?` for one.
-fn fits(name: &[u8], pattern: &[u8]) -> bool {
-    // Where to go on after the last `*`, should what follows it not fit: one byte further each time.
-    let (mut at, mut in_pattern, mut star) = (0, 0, None);
-    while at < name.len() {
-        match pattern.get(in_pattern) {
-            Some(b'*') => {
-                star = Some((at, in_pattern + 1));
-                in_pattern += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == name[at] => {
-                at += 1;
-                in_pattern += 1;
-            }
-            _ => match star {
-                Some((from, after)) => {
-                    star = Some((from + 1, after));
-                    at = from + 1;
-                    in_pattern = after;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[in_pattern..].iter().all(|byte| *byte == b'*')
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PostgresStore;
-use super::impact::{self, Way};
+use super::impact::{self, Reading, Way};
 use super::relations::{Relation, Relations};
 use crate::model::plan::{
     SqlContent, Step, StepContent, StepEvidence, TableSize, Warning, WarningKind,
@@ -17,33 +17,44 @@ impl PostgresStore {
         &self,
         steps: &[&Step],
     ) -> Result<Vec<StepEvidence>, StoreError> {
-        let contents = steps.iter().filter_map(|step| sql_of(step));
-        let names = contents.flat_map(|content| impact::names(&content.statements));
-        let relations = self.relations(&names.collect()).await?;
+        let read: Vec<Option<SqlStep<'_>>> = steps.iter().map(|step| sql_of(step)).collect();
+        let readings = read.iter().flatten().flat_map(|step| &step.readings);
+        let names = readings.flat_map(Reading::names).collect();
+        let relations = self.relations(&names).await?;
         let mut way = Way::default();
-        let evidence = steps.iter().map(|step| match sql_of(step) {
-            Some(content) => estimate(content, &mut way, &relations),
+        let evidence = read.iter().map(|step| match step {
+            Some(step) => estimate(step, &mut way, &relations),
             None => StepEvidence::default(),
         });
         Ok(evidence.collect())
     }
 }
 
-fn sql_of(step: &Step) -> Option<&SqlContent> {
+/// A step that runs SQL, and what its statements say.
+struct SqlStep<'a> {
+    content: &'a SqlContent,
+    readings: Vec<Reading<'a>>,
+}
+
+fn sql_of(step: &Step) -> Option<SqlStep<'_>> {
     match &step.content {
-        StepContent::Sql(content) => Some(content),
+        StepContent::Sql(content) => Some(SqlStep {
+            content,
+            readings: content.statements.iter().map(Reading::of).collect(),
+        }),
         StepContent::Redis(_) | StepContent::Record => None,
     }
 }
 
 /// What a step does, after what came before it on the way.
-fn estimate(content: &SqlContent, way: &mut Way, relations: &Relations) -> StepEvidence {
+fn estimate(step: &SqlStep<'_>, way: &mut Way, relations: &Relations) -> StepEvidence {
     let mut warnings = Vec::new();
     let mut statements = Vec::new();
     let mut met = BTreeSet::new();
-    let mut locks = Locks::new(content.transaction);
-    for statement in &content.statements {
-        let impact = impact::impact(statement, way, relations);
+    let mut locks = Locks::new(step.content.transaction);
+    for reading in &step.readings {
+        let statement = reading.statement;
+        let impact = impact::impact(reading, way, relations);
         for risk in &statement.risks {
             let on_new = risk.table.as_ref().is_some_and(|t| way.creates(t));
             if on_new && risk.is_harmless_on_new_table() || locks.implies(risk) {
@@ -74,7 +85,7 @@ fn estimate(content: &SqlContent, way: &mut Way, relations: &Relations) -> StepE
             .filter_map(|name| relations.named(way.now(name)));
         met.extend(named.map(|relation| relation.name.clone()));
         statements.push(impact);
-        way.pass(statement);
+        way.pass(reading);
     }
     // By name, each once, however often and by whatever spelling it was met.
     let tables: BTreeMap<&str, TableSize> = relations

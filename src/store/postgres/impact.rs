@@ -20,12 +20,10 @@ pub(super) struct Way {
 
 impl Way {
     /// Goes past a statement.
-    pub(super) fn pass(&mut self, statement: &PlannedStatement) {
-        self.created.extend(statement.creates.iter().cloned());
-        for statement in Script::reread(&statement.text) {
-            let Some((from, to)) = statement.class.shape.renamed else {
-                continue;
-            };
+    pub(super) fn pass(&mut self, reading: &Reading<'_>) {
+        self.created
+            .extend(reading.statement.creates.iter().cloned());
+        for (from, to) in reading.renamed.iter().cloned() {
             if self.created.remove(&from) {
                 self.created.insert(to);
             } else {
@@ -46,47 +44,59 @@ impl Way {
     }
 }
 
-/// The relations that have to be known before [`impact`] can tell what statements do.
-pub(super) fn names(statements: &[PlannedStatement]) -> BTreeSet<QualifiedName> {
-    let mut names = BTreeSet::new();
-    for statement in statements {
-        names.extend(statement.tables.iter().cloned());
-        names.extend(statement.risks.iter().filter_map(|risk| risk.table.clone()));
-        for statement in Script::reread(&statement.text) {
-            for toll in statement.class.tolls {
-                if let Some(Unless::IndexNotNull(index)) = toll.unless {
-                    names.insert(index);
-                }
-                names.insert(match toll.on {
-                    Subject::Relation(name)
-                    | Subject::TableOf(name)
-                    | Subject::Referencing(name)
-                    | Subject::DefaultPartition(name)
-                    | Subject::Referenced { by: name, .. } => name,
-                });
-            }
-            names.extend(statement.class.shape.renamed.map(|(from, _)| from));
+/// A planned statement and what its text does to tables. A parser reads it, once.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) statement: &'a PlannedStatement,
+    tolls: Vec<Toll>,
+    /// Tables that get another name, with that.
+    renamed: Vec<(QualifiedName, QualifiedName)>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(statement: &'a PlannedStatement) -> Self {
+        let (mut tolls, mut renamed) = (Vec::new(), Vec::new());
+        for read in Script::reread(&statement.text) {
+            tolls.extend(read.class.tolls);
+            renamed.extend(read.class.shape.renamed);
+        }
+        Self {
+            statement,
+            tolls,
+            renamed,
         }
     }
-    names
+
+    /// The relations that have to be known before [`impact`] can tell what it does.
+    pub(super) fn names(&self) -> BTreeSet<QualifiedName> {
+        let risks = self.statement.risks.iter();
+        let mut names: BTreeSet<QualifiedName> = self.statement.tables.iter().cloned().collect();
+        names.extend(risks.filter_map(|risk| risk.table.clone()));
+        for toll in &self.tolls {
+            if let Some(Unless::IndexNotNull(index)) = &toll.unless {
+                names.insert(index.clone());
+            }
+            let (Subject::Relation(name)
+            | Subject::TableOf(name)
+            | Subject::Referencing(name)
+            | Subject::DefaultPartition(name)
+            | Subject::Referenced { by: name, .. }) = &toll.on;
+            names.insert(name.clone());
+        }
+        names.extend(self.renamed.iter().map(|(from, _)| from.clone()));
+        names
+    }
 }
 
 /// What a statement does to each relation, by name.
-pub(super) fn impact(
-    statement: &PlannedStatement,
-    way: &Way,
-    relations: &Relations,
-) -> StatementImpact {
+pub(super) fn impact(reading: &Reading<'_>, way: &Way, relations: &Relations) -> StatementImpact {
     let mut tables: BTreeMap<String, TableImpact> = BTreeMap::new();
-    for statement in Script::reread(&statement.text) {
-        for toll in &statement.class.tolls {
-            for found in resolve(toll, way, relations) {
-                match tables.get_mut(&found.table) {
-                    Some(known) => merge(known, found),
-                    None => {
-                        tables.insert(found.table.clone(), found);
-                    }
-                }
+    let found = reading.tolls.iter();
+    for found in found.flat_map(|toll| resolve(toll, way, relations)) {
+        match tables.get_mut(&found.table) {
+            Some(known) => merge(known, found),
+            None => {
+                tables.insert(found.table.clone(), found);
             }
         }
     }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::impact::Reading;
 use super::session::{Row, Session};
-use super::{PostgresStore, errors, impact, paired};
+use super::{PostgresStore, errors, paired};
 use crate::model::plan::{
     LockTaken, PlannedStatement, SqlContent, StatementRehearsal, Step, StepContent,
 };
@@ -229,7 +230,7 @@ impl PostgresStore {
         statement: &PlannedStatement,
         before: &Relations,
     ) -> Result<BTreeMap<String, Session>, StoreError> {
-        let names = impact::names(std::slice::from_ref(statement));
+        let names = Reading::of(statement).names();
         let named = self.relations(&names).await?;
         let oids: BTreeSet<&String> = names
             .iter()

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::{
+    altered::Altered,
     effect::{self, Effect},
     name::QualifiedName,
     risk::{self, Risk},
@@ -66,15 +67,17 @@ pub enum IndexAction {
 
 pub(super) fn classify(statement: &SyntaxNode) -> Class {
     let tables = tables::touched(statement);
+    let altered = Altered::read(statement);
+    let altered = altered.as_ref();
     Class {
         verb: verb(statement),
         outside_transaction: outside_transaction(statement),
         concurrent_index: concurrent_index(statement),
-        risks: risk::risks(statement, &tables),
-        tolls: toll::tolls_of(statement),
+        risks: risk::risks(statement, altered, &tables),
+        tolls: toll::tolls_of(statement, altered),
         creates: tables::created(statement),
-        shape: shape::shape(statement),
-        effects: effect::effects(statement),
+        shape: shape::shape(statement, altered),
+        effects: effect::effects(statement, altered),
         tables,
     }
 }

@@ -3,6 +3,7 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::{
+    altered::Altered,
     name::{QualifiedName, identifier},
     tree,
 };
@@ -81,8 +82,9 @@ pub enum ObjectKind {
     Schema,
 }
 
-/// The effects of a statement; none where the catalog shows nothing of it, or nothing that has a name.
-pub(super) fn effects(statement: &SyntaxNode) -> Vec<Effect> {
+/// The effects of a statement, which `altered` is where it is an ALTER TABLE; none where the catalog shows
+/// nothing of it, or nothing that has a name.
+pub(super) fn effects(statement: &SyntaxNode, altered: Option<&Altered>) -> Vec<Effect> {
     use ObjectKind as K;
     use SyntaxKind as S;
     let found = Found { statement };
@@ -121,7 +123,7 @@ pub(super) fn effects(statement: &SyntaxNode) -> Vec<Effect> {
         S::DROP_TRIGGER => found.dropped(K::Trigger, S::TRIGGER_REF),
         S::DROP_POLICY => found.dropped(K::Policy, S::POLICY_REF),
         S::DROP_INDEX => found.dropped(K::Index, S::INDEX_REF),
-        S::ALTER_TABLE => altered_table(statement),
+        S::ALTER_TABLE => altered.map(altered_table).unwrap_or_default(),
         S::ALTER_INDEX => renamed_index(statement),
         S::ALTER_TYPE => added_label(statement).into_iter().collect(),
         _ => Vec::new(),
@@ -214,14 +216,10 @@ fn name_of(node: &SyntaxNode) -> Option<QualifiedName> {
     })
 }
 
-fn altered_table(statement: &SyntaxNode) -> Vec<Effect> {
+fn altered_table(altered: &Altered) -> Vec<Effect> {
     use ObjectKind::{Column, Constraint, Table};
     use SyntaxKind as S;
-    let Some(table) = tree::child(statement, S::TABLE_RELATION_NAME)
-        .and_then(|name| QualifiedName::from_node(&name))
-    else {
-        return Vec::new();
-    };
+    let table = &altered.table;
     let of_table = |kind, node: SyntaxNode| {
         Some(Object {
             kind,
@@ -235,11 +233,12 @@ fn altered_table(statement: &SyntaxNode) -> Vec<Effect> {
         table: None,
     };
     let mut effects = Vec::new();
-    for action in statement.children() {
+    for altering in &altered.actions {
+        let action = &altering.node;
         let conditional = [S::IF_EXISTS, S::IF_NOT_EXISTS]
             .into_iter()
-            .any(|kind| tree::child(&action, kind).is_some());
-        let named = |kind| tree::descendant(&action, kind);
+            .any(|kind| tree::child(action, kind).is_some());
+        let named = |kind| tree::descendant(action, kind);
         let mut add = |object: Option<Object>, aspect, holds| {
             effects.extend(object.map(|object| Effect::new(object, aspect, holds, conditional)));
         };
@@ -253,7 +252,7 @@ fn altered_table(statement: &SyntaxNode) -> Vec<Effect> {
                 add(column(S::COLUMN_NAME), Aspect::Presence, true);
             }
             // The catalog that is read has no constraints that only refuse nulls.
-            S::ADD_CONSTRAINT if tree::child(&action, S::NOT_NULL_CONSTRAINT).is_none() => {
+            S::ADD_CONSTRAINT if tree::child(action, S::NOT_NULL_CONSTRAINT).is_none() => {
                 add(constraint(S::CONSTRAINT_NAME), Aspect::Presence, true);
             }
             S::DROP_CONSTRAINT => add(constraint(S::CONSTRAINT_NAME_REF), Aspect::Presence, false),
@@ -266,10 +265,11 @@ fn altered_table(statement: &SyntaxNode) -> Vec<Effect> {
             }
             S::TABLE_RENAME_TO => {
                 add(Some(whole(table.clone())), Aspect::Presence, false);
-                // The new name is written without a schema; the table stays in its own.
-                let to = QualifiedName::from_node(&action)
-                    .map(|to| whole(QualifiedName::new(table.schema.as_deref(), &to.name)));
-                add(to, Aspect::Presence, true);
+                add(
+                    altered.renamed_to(altering).map(whole),
+                    Aspect::Presence,
+                    true,
+                );
             }
             S::ALTER_COLUMN => {
                 let changes = [
@@ -280,7 +280,7 @@ fn altered_table(statement: &SyntaxNode) -> Vec<Effect> {
                     (S::SET_TYPE, Aspect::Definition, true),
                 ];
                 for (kind, aspect, holds) in changes {
-                    if tree::child(&action, kind).is_some() {
+                    if tree::child(action, kind).is_some() {
                         add(column(S::COLUMN_NAME_REF), aspect, holds);
                     }
                 }

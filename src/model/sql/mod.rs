@@ -3,6 +3,7 @@
 //! [`Script::parse`] does it all: it reads the [`Directives`], fills in variables, splits the text into
 //! [`Statement`]s, unwraps a BEGIN/COMMIT around them, refuses what cannot work, and classifies each one.
 
+mod altered;
 mod classify;
 mod control;
 mod depth;

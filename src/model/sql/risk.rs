@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::{
-    LockMode, classify,
-    name::{QualifiedName, identifier},
+    LockMode,
+    altered::{Action, Altered},
+    classify,
+    name::QualifiedName,
     tables, toll, tree,
 };
 
@@ -87,7 +89,12 @@ const SERIAL: [&str; 6] = [
     "smallserial",
 ];
 
-pub(super) fn risks(statement: &SyntaxNode, tables: &[QualifiedName]) -> Vec<Risk> {
+/// What a statement may cost, which meets `tables` and is `altered` where it is an ALTER TABLE.
+pub(super) fn risks(
+    statement: &SyntaxNode,
+    altered: Option<&Altered>,
+    tables: &[QualifiedName],
+) -> Vec<Risk> {
     let mut found = Vec::new();
     if classify::only_explains(statement) {
         return found;
@@ -97,7 +104,11 @@ pub(super) fn risks(statement: &SyntaxNode, tables: &[QualifiedName]) -> Vec<Ris
         foreign_key(&node, &mut found);
     }
     match statement.kind() {
-        SyntaxKind::ALTER_TABLE => alter_table(statement, &mut found),
+        SyntaxKind::ALTER_TABLE => {
+            if let Some(altered) = altered {
+                alter_table(altered, &mut found);
+            }
+        }
         SyntaxKind::LOCK => lock(statement, tables, &mut found),
         SyntaxKind::DROP_SCHEMA | SyntaxKind::DROP_DATABASE | SyntaxKind::DROP_OWNED => {
             let text = tree::excerpt(&statement.text().to_string());
@@ -272,58 +283,38 @@ fn waits_until_commit(mode: LockMode, table: &QualifiedName) -> Option<Risk> {
     Some(Risk::new(kind, Some(table), sentence))
 }
 
-fn alter_table(statement: &SyntaxNode, found: &mut Vec<Risk>) {
-    let Some(table) = tree::child(statement, SyntaxKind::TABLE_RELATION_NAME)
-        .and_then(|name| QualifiedName::from_node(&name))
-    else {
-        return;
-    };
-    let actions = statement.children().filter(|child| {
-        !matches!(
-            child.kind(),
-            SyntaxKind::TABLE_RELATION_NAME | SyntaxKind::IF_EXISTS
-        )
-    });
-    let mut strongest = None;
-    for action in actions {
-        strongest = strongest.max(Some(toll::lock_of_action(&action)));
-        if let Some((kind, sentence)) = cost_of(&action, &table) {
-            found.push(Risk::new(kind, Some(&table), sentence));
+fn alter_table(altered: &Altered, found: &mut Vec<Risk>) {
+    let table = &altered.table;
+    for action in &altered.actions {
+        if let Some((kind, sentence)) = cost_of(action, table) {
+            found.push(Risk::new(kind, Some(table), sentence));
         }
     }
-    found.extend(strongest.and_then(|mode| waits_until_commit(mode, &table)));
+    let locks = altered.actions.iter().map(toll::lock_of_action);
+    found.extend(locks.max().and_then(|mode| waits_until_commit(mode, table)));
 }
 
 /// What an action of ALTER TABLE costs beside its lock.
-fn cost_of(action: &SyntaxNode, table: &QualifiedName) -> Option<(RiskKind, String)> {
-    let column = action
-        .children()
-        .find(|child| {
-            matches!(
-                child.kind(),
-                SyntaxKind::COLUMN_NAME_REF | SyntaxKind::COLUMN_NAME
-            )
-        })
-        .map(|column| identifier(&column))
-        .unwrap_or_default();
+fn cost_of(action: &Action, table: &QualifiedName) -> Option<(RiskKind, String)> {
+    let Action { node, column } = action;
     let rewrites = |why: &str| {
         Some((
             RiskKind::Rewrite,
             format!("writes all of {table} anew: {why}"),
         ))
     };
-    match action.kind() {
+    match node.kind() {
         SyntaxKind::DROP_COLUMN => Some((
             RiskKind::DropsData,
             format!("drops column {column} of {table} with its values"),
         )),
-        SyntaxKind::ALTER_COLUMN if tree::child(action, SyntaxKind::SET_TYPE).is_some() => Some((
+        SyntaxKind::ALTER_COLUMN if tree::child(node, SyntaxKind::SET_TYPE).is_some() => Some((
             RiskKind::Rewrite,
             format!(
                 "changes the type of column {column} of {table}, which writes the whole table anew unless both types are stored alike"
             ),
         )),
-        SyntaxKind::ADD_COLUMN => match row_by_row_value(action)? {
+        SyntaxKind::ADD_COLUMN => match row_by_row_value(node)? {
             Value::Default(function) => rewrites(&format!(
                 "column {column} has a default that differs for each row ({function})"
             )),

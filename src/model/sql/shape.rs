@@ -2,10 +2,7 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
-use super::{
-    name::{QualifiedName, identifier},
-    tree,
-};
+use super::{altered::Altered, name::QualifiedName, tree};
 
 /// Tables that become partitioned or get another name, columns that come and go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,45 +17,37 @@ pub struct Shape {
     pub dropped_columns: Vec<(QualifiedName, String)>,
 }
 
-pub(super) fn shape(statement: &SyntaxNode) -> Shape {
-    match statement.kind() {
-        SyntaxKind::CREATE_TABLE => Shape {
-            partitioned: tree::child(statement, SyntaxKind::PARTITION_BY)
-                .and_then(|_| tree::child(statement, SyntaxKind::TABLE_NAME))
-                .and_then(|name| QualifiedName::from_node(&name))
-                .into_iter()
-                .collect(),
-            ..Shape::default()
-        },
-        SyntaxKind::ALTER_TABLE => altered(statement).unwrap_or_default(),
-        _ => Shape::default(),
+/// What a statement does to it, which `altered` is where it is an ALTER TABLE.
+pub(super) fn shape(statement: &SyntaxNode, altered: Option<&Altered>) -> Shape {
+    if let Some(altered) = altered {
+        return of_altered(altered);
+    }
+    let partitioned = tree::child(statement, SyntaxKind::PARTITION_BY)
+        .filter(|_| statement.kind() == SyntaxKind::CREATE_TABLE)
+        .and_then(|_| tree::child(statement, SyntaxKind::TABLE_NAME))
+        .and_then(|name| QualifiedName::from_node(&name));
+    Shape {
+        partitioned: partitioned.into_iter().collect(),
+        ..Shape::default()
     }
 }
 
-fn altered(statement: &SyntaxNode) -> Option<Shape> {
-    let table = tree::child(statement, SyntaxKind::TABLE_RELATION_NAME)
-        .and_then(|name| QualifiedName::from_node(&name))?;
-    let columns = |action: SyntaxKind, name: SyntaxKind| {
-        statement
-            .children()
-            .filter(|child| child.kind() == action)
-            .filter_map(|child| tree::child(&child, name))
-            .map(|column| (table.clone(), identifier(&column)))
+fn of_altered(altered: &Altered) -> Shape {
+    let actions = || altered.actions.iter();
+    let columns = |kind| {
+        let actions = actions().filter(|a| a.node.kind() == kind && !a.column.is_empty());
+        actions
+            .map(|action| (altered.table.clone(), action.column.clone()))
             .collect()
     };
-    // The new name is written without a schema; the table stays in its own.
-    let renamed = tree::child(statement, SyntaxKind::TABLE_RENAME_TO)
-        .and_then(|to| QualifiedName::from_node(&to))
-        .map(|to| {
-            let to = QualifiedName::new(table.schema.as_deref(), &to.name);
-            (table.clone(), to)
-        });
-    Some(Shape {
+    Shape {
         partitioned: Vec::new(),
-        renamed,
-        added_columns: columns(SyntaxKind::ADD_COLUMN, SyntaxKind::COLUMN_NAME),
-        dropped_columns: columns(SyntaxKind::DROP_COLUMN, SyntaxKind::COLUMN_NAME_REF),
-    })
+        renamed: actions()
+            .find_map(|action| altered.renamed_to(action))
+            .map(|to| (altered.table.clone(), to)),
+        added_columns: columns(SyntaxKind::ADD_COLUMN),
+        dropped_columns: columns(SyntaxKind::DROP_COLUMN),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::{ForeignKeys, Subject, TableWork, Toll, Unless};
+use crate::model::sql::altered::{Action, Altered};
 use crate::model::sql::lock_mode::LockMode;
 use crate::model::sql::name::{QualifiedName, identifier};
 use crate::model::sql::risk::{Value, row_by_row_value};
@@ -11,33 +12,22 @@ use crate::model::sql::tree;
 /// The version that adds a column with a default without writing the rows.
 const DEFAULT_IN_CATALOG: u32 = 11;
 
-pub(super) fn tolls(statement: &SyntaxNode) -> Vec<Toll> {
-    let Some(relation) = tree::child(statement, SyntaxKind::TABLE_RELATION_NAME) else {
-        return Vec::new();
-    };
-    let Some(table) = QualifiedName::from_node(&relation) else {
-        return Vec::new();
-    };
-    let only = tree::has_keyword(&relation, SyntaxKind::ONLY_KW);
+pub(super) fn tolls(altered: &Altered) -> Vec<Toll> {
+    let table = &altered.table;
     let mut found = Vec::new();
-    for action in statement.children() {
-        if matches!(
-            action.kind(),
-            SyntaxKind::TABLE_RELATION_NAME | SyntaxKind::IF_EXISTS
-        ) {
-            continue;
-        }
-        let mut own = Toll::new(table.clone(), lock_of_action(&action), TableWork::None);
-        own.partitions = !only && recurses(&action);
-        work(&action, &mut own);
+    for action in &altered.actions {
+        let mut own = Toll::new(table.clone(), lock_of_action(action), TableWork::None);
+        own.partitions = !altered.only && recurses(&action.node);
+        work(action, &mut own);
         found.push(own);
-        others(&action, &table, &mut found);
+        others(action, table, &mut found);
     }
     found
 }
 
 /// The lock that an action takes; ACCESS EXCLUSIVE where the manual names no other.
-pub(in crate::model::sql) fn lock_of_action(action: &SyntaxNode) -> LockMode {
+pub(in crate::model::sql) fn lock_of_action(action: &Action) -> LockMode {
+    let action = &action.node;
     match action.kind() {
         SyntaxKind::VALIDATE_CONSTRAINT
         | SyntaxKind::ATTACH_PARTITION
@@ -97,36 +87,25 @@ fn recurses(action: &SyntaxNode) -> bool {
     )
 }
 
-/// The column that an action is about.
-fn column(action: &SyntaxNode) -> String {
-    action
-        .children()
-        .find(|child| {
-            matches!(
-                child.kind(),
-                SyntaxKind::COLUMN_NAME | SyntaxKind::COLUMN_NAME_REF
-            )
-        })
-        .map(|column| identifier(&column))
-        .unwrap_or_default()
-}
-
 /// What an action does with the rows of its own table.
-fn work(action: &SyntaxNode, own: &mut Toll) {
+fn work(action: &Action, own: &mut Toll) {
+    let Action {
+        node: action,
+        column,
+    } = action;
     let has = |kind| tree::child(action, kind).is_some();
-    let column = column(action);
     let mut does = |work, why: String| {
         own.work = work;
         own.why = Some(why);
     };
     match action.kind() {
-        SyntaxKind::ADD_COLUMN => add_column(action, &column, own),
+        SyntaxKind::ADD_COLUMN => add_column(action, column, own),
         SyntaxKind::ALTER_COLUMN if has(SyntaxKind::SET_NOT_NULL) => {
             does(
                 TableWork::Scan,
                 format!("column {column} is checked for NULL"),
             );
-            own.unless = Some(Unless::NotNull(column));
+            own.unless = Some(Unless::NotNull(column.clone()));
         }
         SyntaxKind::ALTER_COLUMN if has(SyntaxKind::SET_EXPRESSION) => {
             does(
@@ -142,7 +121,10 @@ fn work(action: &SyntaxNode, own: &mut Toll) {
                 TableWork::Rewrite,
                 format!("column {column} gets a type that is stored differently"),
             );
-            own.unless = new_type(&set, &column).map(|to| Unless::StoredLike { column, to });
+            own.unless = new_type(&set, column).map(|to| Unless::StoredLike {
+                column: column.clone(),
+                to,
+            });
         }
         SyntaxKind::ADD_CONSTRAINT => {
             let Some(constraint) = action.children().next() else {
@@ -252,8 +234,12 @@ fn add_constraint(constraint: &SyntaxNode, own: &mut Toll) {
 }
 
 /// What an action does to other tables.
-fn others(action: &SyntaxNode, table: &QualifiedName, found: &mut Vec<Toll>) {
+fn others(action: &Action, table: &QualifiedName, found: &mut Vec<Toll>) {
     use LockMode::{AccessExclusive, RowShare, ShareRowExclusive, ShareUpdateExclusive};
+    let Action {
+        node: action,
+        column,
+    } = action;
     let partner = |kind| {
         tree::child(action, kind)
             .and_then(|node| QualifiedName::from_node(&node))
@@ -298,7 +284,7 @@ fn others(action: &SyntaxNode, table: &QualifiedName, found: &mut Vec<Toll>) {
         })),
         SyntaxKind::DROP_COLUMN => found.push(
             Toll::on(
-                referenced(ForeignKeys::Of(column(action))),
+                referenced(ForeignKeys::Of(column.clone())),
                 AccessExclusive,
                 TableWork::None,
             )

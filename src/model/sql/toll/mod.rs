@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::altered::Altered;
 use super::lock_mode::LockMode;
 use super::name::QualifiedName;
 use super::{classify, tables, tree};
@@ -138,8 +139,8 @@ impl Toll {
     }
 }
 
-/// What a statement does.
-pub(super) fn tolls_of(statement: &SyntaxNode) -> Vec<Toll> {
+/// What a statement does, which `altered` is where it is an ALTER TABLE.
+pub(super) fn tolls_of(statement: &SyntaxNode, altered: Option<&Altered>) -> Vec<Toll> {
     use LockMode::{AccessExclusive, AccessShare, Share, ShareRowExclusive, ShareUpdateExclusive};
     use TableWork::{None, Removed, Rewrite, Scan};
 
@@ -150,7 +151,7 @@ pub(super) fn tolls_of(statement: &SyntaxNode) -> Vec<Toll> {
         each.collect()
     };
     match statement.kind() {
-        SyntaxKind::ALTER_TABLE => alter_table::tolls(statement),
+        SyntaxKind::ALTER_TABLE => altered.map(alter_table::tolls).unwrap_or_default(),
         SyntaxKind::CREATE_TABLE => create_table(statement),
         SyntaxKind::DROP_TABLE | SyntaxKind::TRUNCATE => removal(statement, &tables()),
         SyntaxKind::DROP_MATERIALIZED_VIEW => named(statement, SyntaxKind::VIEW_REF)

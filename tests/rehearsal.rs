@@ -1,13 +1,23 @@
 //! `plan --rehearse` as a person runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/keyspace.rs"]
+mod keyspace;
 mod support;
 
-use outpost::sandbox::PostgresServer;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use outpost::sandbox::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 
+use keyspace::keyspace;
 use support::project::{Project, database_content};
-use support::{Database, fresh_database, query_one_text, sql, started};
+use support::{
+    Database, fresh_database, fresh_redis, query_one_text, redis_cmd, sql, started, wait_until,
+};
 
 /// A project whose first migration is applied.
 fn project(database: &Database) -> Project {
@@ -225,4 +235,192 @@ fn u18_a_statement_that_fails_in_the_rehearsal_is_named_and_the_plan_is_kept() {
         .refuses(1, &["cannot connect", "--rehearse-url"]);
     let left = "select count(*) from pg_database where datname like 'outpost_rehearsal%'";
     assert_eq!(query_one_text(elsewhere.url(), left), "0");
+}
+
+const MOVE: &str = "scope = \"tenant:<rest..>\"\nignore = [\"tenant:{<id>}\"]\n\n[[step]]\n\
+    copy = \"tenant:<id>\"\nto = \"tenant:{<id>}\"\ntype = \"hash\"\n";
+const TIMES: &str = "scope = \"tenant:{<id>}\"\n\n[[step]]\nconvert = [\"made\"]\nin = \"tenant:{<id>}\"\n\
+    from_format = \"rfc3339\"\nto_format = \"unix_ms\"\n";
+const KIND: &str = "scope = \"tenant:{<id>}\"\n\n[[step]]\n\
+    set = { kind = \"tenant\" }\nin = \"tenant:{<id>}\"\n";
+
+/// Tenants in the old form, of which one in three expires.
+fn tenants(redis: &RedisServer, times: &[&str]) {
+    for (n, time) in times.iter().enumerate() {
+        let key = format!("tenant:{n}");
+        redis_cmd(redis, &["HSET", &key, "made", time, "note", "a \u{7f} b"]);
+        if n % 3 == 0 {
+            redis_cmd(redis, &["PEXPIRE", &key, "86400000"]);
+        }
+    }
+}
+
+fn keys(redis: &RedisServer) -> Project {
+    Project::empty()
+        .redis(redis)
+        .file("schema/redis/0001_move.toml", MOVE)
+        .file("schema/redis/0002_times.toml", TIMES)
+        .file("schema/redis/0003_kind.toml", KIND)
+}
+
+#[test]
+fn redis_steps_are_rehearsed_over_a_sample_there_and_back() {
+    let redis = fresh_redis();
+    tenants(&redis, &["2024-01-02T03:04:05.678Z"; 100]);
+    redis_cmd(&redis, &["SET", "elsewhere", "stays"]);
+    let project = keys(&redis);
+    let before = keyspace(redis.url());
+    let plain = project.migrate("plan --format json").ok().json();
+    let plan = project
+        .migrate("plan --rehearse -out plan.bin --format json")
+        .ok()
+        .json();
+    assert!(keyspace(redis.url()) == before, "the target was written");
+    assert_eq!(plan["digest"], plain["digest"]);
+
+    let held = &plan["rehearsal"][0];
+    assert_eq!(
+        (&held["store"], &held["server"]),
+        (&json!("redis"), &json!("throwaway"))
+    );
+    assert_eq!(
+        (&held["origin"], &held["keys"]),
+        (&json!("sampled"), &json!(64))
+    );
+    assert_eq!(held["differences"], json!([]));
+    for id in ["redis/0001_move", "redis/0002_times", "redis/0003_kind"] {
+        let seen = &step(&plan, id)["rehearsal"];
+        assert_eq!(seen["outcome"], "done", "{seen}");
+        // Each goes over what the one before it made.
+        assert_eq!(seen["keys"], 64, "{seen}");
+        assert_eq!(seen["way_back"]["kind"], "exact", "{seen}");
+    }
+    for format in ["text", "markdown", "html"] {
+        project
+            .migrate(&format!("show plan.bin --format {format}"))
+            .ok()
+            .says("over a sample of 64 keys")
+            .says("rehearsed on a sample, changing 64 keys");
+    }
+    project.migrate("apply plan.bin").ok();
+    let project = project.file(
+        "schema/versions.toml",
+        "[[version]]\nname = \"moved\"\nadd = [\"redis/0001_move\"]\n\n[[version]]\nname = \"all\"\n\
+         extends = \"moved\"\nadd = [\"redis/0002_times\", \"redis/0003_kind\"]\n",
+    );
+    let back = project
+        .migrate("plan --to moved --rehearse --format json")
+        .ok();
+    let back = back.json();
+    let seen = &step(&back, "redis/0003_kind")["rehearsal"];
+    assert_eq!(seen["outcome"], "not_run");
+    assert_eq!(
+        seen["reason"],
+        "over keys, only what is applied is rehearsed"
+    );
+}
+
+#[test]
+fn what_goes_wrong_with_keys_in_a_rehearsal_is_named() {
+    let redis = fresh_redis();
+    // What is below a millisecond is lost, so that the way back brings something else.
+    tenants(
+        &redis,
+        &["2024-01-02T03:04:05.678901234Z", "2024-01-02T03:04:05Z"],
+    );
+    redis_cmd(&redis, &["RPUSH", "large", "x"]);
+    let long: Vec<String> = (0..3000).map(|n| n.to_string()).collect();
+    let mut push = vec!["RPUSH", "queue:1"];
+    push.extend(long.iter().map(String::as_str));
+    redis_cmd(&redis, &push);
+    let project = keys(&redis)
+        .file(
+            "schema/redis/0004_break.toml",
+            "scope = \"queue:<id>\"\n\n[[step]]\nscript = \"redis.call('GET', 'absent') error('no')\"\n\
+             check = \"local all = {} for i = 1, #KEYS do all[i] = 1 end return all\"\nin = \"queue:<id>\"\n",
+        )
+        .file("schema/redis/0005_after.toml", "requires = [\"redis/0004_break\"]\n\
+             scope = \"none:<id>\"\n\n[[step]]\ndelete = \"none:<id>\"\n");
+    redis_cmd(&redis, &["RPUSH", "queue:2", "a"]);
+    project
+        .migrate("plan -out plan.bin --rehearse")
+        .exits(1)
+        .says("the rehearsal failed at redis/0004_break: ")
+        .says("hint: plan.bin is written all the same");
+    let plan = project.migrate("show plan.bin --format json").ok().json();
+    assert_eq!(
+        plan["rehearsal"][0]["differences"],
+        json!(["1 large key was left out of the sample"])
+    );
+    let times = &step(&plan, "redis/0002_times")["rehearsal"]["way_back"];
+    assert_eq!(times["kind"], "differs", "{times}");
+    assert_eq!(
+        times["differences"],
+        json!(["key tenant:{0} holds something else"])
+    );
+    let kind = &step(&plan, "redis/0003_kind")["rehearsal"];
+    assert_eq!(kind["way_back"]["kind"], "exact");
+    let broken = step(&plan, "redis/0004_break");
+    assert_eq!(broken["rehearsal"]["outcome"], "failed");
+    let warned = broken["warnings"].as_array().unwrap().iter();
+    assert_eq!(warned.filter(|w| w["kind"] == "rehearsal").count(), 1);
+    let after = &step(&plan, "redis/0005_after")["rehearsal"];
+    assert_eq!(after["outcome"], "not_run");
+
+    // Who may not read whole values still gets a plan, with the reason.
+    let rights = [
+        "ACL",
+        "SETUSER",
+        "reader",
+        "on",
+        ">pw",
+        "~*",
+        "+@read",
+        "+@connection",
+        "+eval_ro",
+        "-dump",
+    ];
+    redis_cmd(&redis, &rights);
+    let (_, host) = redis.url().rsplit_once('@').unwrap();
+    let blind = project.redis_url(&format!("redis://reader:pw@{host}"));
+    let plan = blind.migrate("plan --rehearse --format json").ok().json();
+    let seen = &step(&plan, "redis/0001_move")["rehearsal"];
+    assert_eq!(seen["outcome"], "not_run");
+    assert!(seen["reason"].as_str().unwrap().contains("dump"), "{seen}");
+    assert_eq!(plan["rehearsal"], json!([]));
+}
+
+#[test]
+fn an_interrupted_rehearsal_leaves_no_server_and_no_folder() {
+    let database = fresh_database();
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let project = project(&database)
+        .file("schema/sql/0002_slow.up.sql", "select pg_sleep(600);\n")
+        .env("TMPDIR", folder.path().to_str().unwrap());
+    let entries = || -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let child = project.background("plan -out plan.bin --rehearse");
+        // Its database is made right before the steps.
+        wait_until("the rehearsal runs", || {
+            let bases = entries().into_iter().map(|home| home.join("data/base"));
+            bases
+                .filter_map(|base| fs::read_dir(base).ok())
+                .any(|base| base.count() > 3)
+        });
+        let pid = fs::read_to_string(entries()[0].join("data/postmaster.pid")).unwrap();
+        let server: i32 = pid.lines().next().unwrap().parse().unwrap();
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        let code = 128 + signal as i32;
+        project.wait(child).exits(code);
+        wait_until("the folder is gone", || entries().is_empty());
+        assert!(
+            kill(Pid::from_raw(server), None).is_err(),
+            "the server runs on"
+        );
+        assert!(!project.path("plan.bin").exists());
+    }
 }

@@ -1,7 +1,7 @@
 //! What commands need before they can do anything: the project, the stores, the runtime.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::store::redis::{Limits, RedisStore};
 
 /// A project: its configuration and its schema folder, read and checked.
 pub(super) struct Project {
+    /// The folder of outpost.toml.
+    folder: PathBuf,
     pub(super) config: Config,
     pub(super) catalog: Catalog,
     pub(super) graph: Graph,
@@ -44,11 +46,17 @@ impl Project {
         check_versions(&catalog)?;
         let stores = stores(&config, &folder, limits)?;
         Ok(Self {
+            folder,
             config,
             catalog,
             graph,
             stores,
         })
+    }
+
+    /// Another connection to Redis; `None` where it is not configured.
+    pub(super) fn redis(&self) -> Result<Option<RedisStore>, CliError> {
+        redis(&self.config, &self.folder)
     }
 
     /// What the user wants: the version named here, or the one that outpost.toml declares.
@@ -123,15 +131,20 @@ fn check_versions(catalog: &Catalog) -> Result<(), CliError> {
     Ok(catalog.versions().validate(&catalog.ids(), &requires)?)
 }
 
+/// The Redis of a configuration; `None` where it has none.
+fn redis(config: &Config, folder: &Path) -> Result<Option<RedisStore>, CliError> {
+    let store = |redis| RedisStore::new(redis, &config.plan_relevant(), folder);
+    Ok(config.redis.as_ref().map(store).transpose()?)
+}
+
 fn stores(config: &Config, folder: &Path, limits: Limits) -> Result<Stores, CliError> {
     let mut stores = Stores::new();
     let golang = config.compat.golang_migrate.clone();
     if let Some(postgres) = &config.postgres {
         stores = stores.with(Arc::new(PostgresStore::new(postgres, golang, folder)?));
     }
-    if let Some(redis) = &config.redis {
-        let store = RedisStore::new(redis, &config.plan_relevant(), folder)?;
-        stores = stores.with(Arc::new(store.limited(limits)));
+    if let Some(redis) = redis(config, folder)? {
+        stores = stores.with(Arc::new(redis.limited(limits)));
     }
     Ok(stores)
 }

@@ -19,7 +19,10 @@ pub use drift::{Asked, drift};
 pub use estimate::estimate;
 pub use half_done::half_done;
 pub use observe::{Depth, observe};
-pub use rehearse::{RehearsalError, Stage, has_sql, refuse_same_server, rehearse};
+pub use rehearse::{
+    KeyStage, RehearsalError, Stage, has_keys, has_sql, no_keys, refuse_same_server, rehearse,
+    rehearse_keys,
+};
 pub use replay::{ReplayError, replay, replay_recorded, unreplayed_lock};
 pub use verify::verify;
 

@@ -400,6 +400,15 @@ pub fn every_action() -> Plan {
                         most_ms: 70_000,
                     }),
                 }),
+                rehearsal: Some(StepRehearsal {
+                    outcome: Outcome::Done,
+                    ms: 12,
+                    statements: Vec::new(),
+                    keys: Some(64),
+                    way_back: Some(WayBack::Differs {
+                        differences: vec!["key tenant:1 has another time to live".to_owned()],
+                    }),
+                }),
                 ..StepEvidence::default()
             },
         ),
@@ -419,19 +428,32 @@ pub fn every_action() -> Plan {
         ],
         evidence,
     );
-    plan.evidence.rehearsal = BTreeMap::from([(
-        StoreKind::Sql,
-        Rehearsal {
-            server: RehearsalServer::Throwaway,
-            version: "15.8".to_owned(),
-            target_version: Some("16".to_owned()),
-            origin: Origin::Replayed {
-                migrations: vec![id("sql/0001_init"), id("sql/0012_rejected")],
+    plan.evidence.rehearsal = BTreeMap::from([
+        (
+            StoreKind::Sql,
+            Rehearsal {
+                server: RehearsalServer::Throwaway,
+                version: "15.8".to_owned(),
+                target_version: Some("16".to_owned()),
+                origin: Origin::Replayed {
+                    migrations: vec![id("sql/0001_init"), id("sql/0012_rejected")],
+                },
+                differences: vec!["table public.by_<hand> is missing".to_owned()],
+                failed: None,
             },
-            differences: vec!["table public.by_<hand> is missing".to_owned()],
-            failed: None,
-        },
-    )]);
+        ),
+        (
+            StoreKind::Redis,
+            Rehearsal {
+                server: RehearsalServer::Throwaway,
+                version: "7.0.15".to_owned(),
+                target_version: Some("8.2.3".to_owned()),
+                origin: Origin::Sampled { keys: 64 },
+                differences: vec!["2 large keys were left out of the sample".to_owned()],
+                failed: None,
+            },
+        ),
+    ]);
     plan.evidence.lint = vec![
         finding(
             "adding-required-field",

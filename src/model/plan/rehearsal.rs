@@ -18,7 +18,7 @@ pub struct Rehearsal {
     pub target_version: Option<String>,
     /// What it was filled from before the first step.
     pub origin: Origin,
-    /// How its schema differs from the target's before the first step, an object each.
+    /// How it is unlike the target before the first step: an object of the schema each, or keys that are left out.
     pub differences: Vec<String>,
     /// What kept the rehearsal from beginning at all.
     pub failed: Option<String>,
@@ -45,7 +45,7 @@ pub enum Origin {
         /// Those migrations, in the order in which they ran.
         migrations: Vec<MigrationId>,
     },
-    /// Made-up keys of the shapes that the target's keys have; no value of the target is among them.
+    /// A few of the target's keys for each `[[step]]`, and what lay where these would be copied or renamed to.
     Sampled {
         /// How many.
         keys: u64,
@@ -58,11 +58,11 @@ pub enum Origin {
 pub struct StepRehearsal {
     /// How it ended.
     pub outcome: Outcome,
-    /// How long it took, milliseconds. On empty tables: it says nothing of the target.
+    /// How long it took, milliseconds. On empty tables and few keys: it says nothing of the target.
     pub ms: u64,
     /// What each statement did, in order, as far as they ran.
     pub statements: Vec<StatementRehearsal>,
-    /// For a Redis step: made-up keys of the shapes that the target has.
+    /// For a Redis step: keys that it changed, of the sample and of what earlier steps made of that.
     pub keys: Option<u64>,
     /// Whether undoing the step brings back what was there before; `None` where the step did not end
     /// well.

@@ -6,7 +6,7 @@ use crate::model::plan::{
     WayBack,
 };
 use crate::render::plan::impact::who_waits;
-use crate::render::units::{count, counted_len, duration_ms};
+use crate::render::units::{counted, counted_len, duration_ms};
 
 /// Differences that are named; JSON has all.
 const NAMED: usize = 5;
@@ -27,7 +27,7 @@ pub(super) fn rehearsal_words(store: StoreKind, rehearsal: &Rehearsal) -> Vec<St
             "after {} that the target has",
             counted_len(migrations.len(), "migration")
         ),
-        Origin::Sampled { keys } => format!("over {} made-up keys", count(*keys)),
+        Origin::Sampled { keys } => format!("over a sample of {}", counted(*keys, "key")),
     };
     let mut words = vec![format!(
         "rehearsed in {server} {product} {}, {origin}",
@@ -37,15 +37,19 @@ pub(super) fn rehearsal_words(store: StoreKind, rehearsal: &Rehearsal) -> Vec<St
     if let Some(target) = &rehearsal.target_version
         && major(target) != major(&rehearsal.version)
     {
-        words.push(format!(
-            "the target has version {target}: locks and rewrites may differ there, and the schemas were not compared"
-        ));
+        words.push(match store {
+            StoreKind::Sql => format!(
+                "the target has version {target}: locks and rewrites may differ there, and the schemas were not compared"
+            ),
+            StoreKind::Redis => format!("the target has version {target}: commands may differ there"),
+        });
     }
     if !rehearsal.differences.is_empty() {
-        words.push(format!(
-            "unlike the target there: {}",
-            named(&rehearsal.differences)
-        ));
+        let named = named(&rehearsal.differences);
+        words.push(match store {
+            StoreKind::Sql => format!("unlike the target there: {named}"),
+            StoreKind::Redis => named,
+        });
     }
     if let Some(reason) = &rehearsal.failed {
         words.push(format!(
@@ -59,13 +63,18 @@ pub(super) fn rehearsal_words(store: StoreKind, rehearsal: &Rehearsal) -> Vec<St
 pub(super) fn step_words(step: &StepRehearsal) -> String {
     match &step.outcome {
         Outcome::Done => {
-            let mut words = format!("rehearsed in {} on empty tables", duration_ms(step.ms));
+            let took = duration_ms(step.ms);
+            let mut words = match step.keys {
+                None => format!("rehearsed in {took} on empty tables"),
+                Some(keys) => format!("rehearsed on a sample, changing {}", counted(keys, "key")),
+            };
             if let Some(way_back) = &step.way_back {
                 words.push_str(&format!("; {}", way_back_words(way_back)));
             }
             words
         }
         // The step's warning says why.
+        Outcome::Failed { .. } if step.keys.is_some() => "failed in the rehearsal".to_owned(),
         Outcome::Failed { .. } => format!(
             "failed in the rehearsal, at statement {}",
             step.statements.len() + 1

@@ -245,7 +245,7 @@ impl RedisStore {
 
 /// Whether a copy holds what its source holds, or what later migrations made of it. `made_of` gives the fields
 /// that these make of a hash's; `None` where that cannot be told.
-fn agree(
+pub(super) fn agree(
     kind: KeyType,
     source: Value,
     copy: Value,

@@ -33,6 +33,7 @@ mod place;
 mod prepare;
 mod read;
 mod record;
+mod rehearse;
 mod scan;
 mod scripts;
 mod slots;
@@ -50,6 +51,7 @@ use self::keys::Keys;
 use self::link::Link;
 use self::ours::Ours;
 pub use self::pace::Limits;
+pub use self::rehearse::{KeySnapshot, SampledKeys};
 use crate::model::config::{PlanConfig, RedisConfig};
 use crate::model::event::Events;
 use crate::model::history::HistoryEntry;
@@ -101,7 +103,10 @@ impl RedisStore {
     }
 
     /// The declaration of a planned step; `None` for one that only writes the ledger.
-    fn declaration(
+    ///
+    /// # Errors
+    /// A declaration that this version does not read.
+    pub fn declaration(
         &self,
         step: &Step,
         config: &PlanConfig,

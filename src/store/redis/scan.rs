@@ -172,6 +172,30 @@ impl RedisStore {
         }))
     }
 
+    /// The first answers of SCAN of each master, one after the other.
+    pub(super) async fn first_pages(
+        &self,
+        session: Session<'_>,
+        glob: Vec<u8>,
+        pages: usize,
+        mut take: impl FnMut(&[Vec<u8>]) -> Result<(), StoreError> + Send,
+    ) -> Result<(), StoreError> {
+        let walk = self.walk(session, glob, &BTreeMap::new()).await?;
+        for Position { node, .. } in walk.positions() {
+            let mut cursor = 0;
+            for _ in 0..pages {
+                let page = self.page(session, &walk, &node, cursor, 0).await?;
+                let Some(page) = page else { break };
+                take(&page.keys)?;
+                cursor = page.cursor;
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn go_one(
         &self,
         session: Session<'_>,

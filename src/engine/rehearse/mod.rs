@@ -1,7 +1,11 @@
 //! Runs the SQL of a plan in a scratch database that has the target's schema, and records what it did.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+pub use keys::{KeyStage, has_keys, no_keys, rehearse_keys};
 
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +57,9 @@ pub enum RehearsalError {
         /// Where it is.
         address: String,
     },
+    /// The plan cannot be encoded.
+    #[error("the plan cannot be rehearsed: {0}")]
+    Plan(String),
     /// The user interrupted it.
     #[error("the rehearsal was interrupted; its database is removed")]
     Interrupted,
@@ -70,7 +77,7 @@ impl RehearsalError {
                 "name a server that nobody depends on, or use --rehearse alone, which starts one of its own"
                     .to_owned(),
             ),
-            Self::Interrupted => None,
+            Self::Interrupted | Self::Plan(_) => None,
             Self::Server(error) => Some(match &error.kind {
                 StoreErrorKind::Permission { .. } => {
                     "the role needs CREATEDB, since the rehearsal makes databases and removes them; --rehearse alone starts a server of its own".to_owned()
@@ -310,11 +317,7 @@ impl Stage<'_> {
                 reason: error.to_string(),
             });
         }
-        let differences = differences(before, &back, |_| true);
-        Ok(match differences.is_empty() {
-            true => WayBack::Exact,
-            false => WayBack::Differs { differences },
-        })
+        Ok(differing(differences(before, &back, |_| true)))
     }
 
     /// The step that would revert a migration if it alone were applied.
@@ -403,7 +406,7 @@ fn differences(
         .chain(now.definitions.keys())
         .filter(|object| counts(object))
         .collect();
-    let mut found: Vec<String> = objects
+    let found = objects
         .into_iter()
         .filter_map(|object| {
             let (expected, now) = (
@@ -420,6 +423,21 @@ fn differences(
             }
         })
         .collect();
+    listed(found)
+}
+
+/// What a way back came to that leaves these differences.
+fn differing(differences: Vec<String>) -> WayBack {
+    match differences.is_empty() {
+        true => WayBack::Exact,
+        false => WayBack::Differs {
+            differences: listed(differences),
+        },
+    }
+}
+
+/// The first of many, and how many more there are.
+fn listed(mut found: Vec<String>) -> Vec<String> {
     if found.len() > LISTED {
         let more = found.len() - LISTED;
         found.truncate(LISTED);

@@ -640,7 +640,7 @@ async fn copies_are_compared_as_whole_values_and_differences_are_found() {
     let proven = bench.verify("0001_h", HASH_TAGS).await;
     let copies = |verification: &Verification| -> (u64, Vec<String>) {
         let mut checks = verification.checks.iter();
-        let check = checks.find(|check| check.unit == "copies").unwrap();
+        let check = checks.find(|check| check.unit == "copy").unwrap();
         (check.examined, check.findings.clone())
     };
     assert_eq!(copies(&proven), (30, vec![]));

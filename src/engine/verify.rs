@@ -67,7 +67,7 @@ fn later<'a>(
 
 /// Every ledger entry has its file, unchanged.
 pub(super) fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check {
-    let mut check = Check::new(None, "ledgers and files agree", "entries");
+    let mut check = Check::new(None, "ledgers and files agree", "entry");
     for (id, entry) in observed.stores.values().flat_map(|s| &s.ledger) {
         if entry.recorded().is_none() {
             continue;
@@ -89,7 +89,7 @@ pub(super) fn ledger_check(catalog: &Catalog, observed: &ObservedState) -> Check
 
 /// No step was begun and not finished, by this tool or by golang-migrate.
 pub(super) fn half_done_check(observed: &ObservedState) -> Check {
-    let mut check = Check::new(None, "nothing is half done", "records");
+    let mut check = Check::new(None, "nothing is half done", "record");
     for state in observed.stores.values() {
         let mut ours = false;
         for (id, entry) in &state.ledger {
@@ -122,7 +122,7 @@ fn words(doing: Doing) -> &'static str {
 fn lock_check(catalog: &Catalog, graph: &Graph) -> Option<Check> {
     let lock = catalog.lock()?;
     let files = catalog.files();
-    let mut check = Check::new(None, "files are as locked", "files");
+    let mut check = Check::new(None, "files are as locked", "file");
     check.examined = files.values().map(|f| f.len() as u64).sum();
     for finding in lock.compare(&files, &graph.order(&catalog.ids())) {
         check.fail(finding.to_string());
@@ -140,7 +140,7 @@ fn fingerprint_check(catalog: &Catalog, observed: &ObservedState) -> Option<Chec
     {
         return None;
     }
-    let mut check = Check::new(None, "the schema has its pinned fingerprint", "objects");
+    let mut check = Check::new(None, "the schema has its pinned fingerprint", "object");
     match drift::pin(catalog, observed) {
         None => {
             check.outcome = CheckOutcome::Unchecked;

@@ -18,7 +18,7 @@ pub struct Check {
     pub outcome: CheckOutcome,
     /// Keys, queries, objects or files examined.
     pub examined: u64,
-    /// What `examined` counts, in the plural.
+    /// What `examined` counts, in the singular.
     pub unit: &'static str,
     /// Up to [`SAMPLES`] findings, printable.
     pub findings: Vec<String>,

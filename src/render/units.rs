@@ -13,13 +13,14 @@ pub fn count(number: u64) -> String {
     out
 }
 
-/// A number and its noun, in the plural where it is not one: `1 key`, `2 keys`.
+/// A number and its noun, in the plural where it is not one: `1 key`, `2 keys`, `2 entries`, `2 indexes`.
 pub fn counted(number: u64, noun: &str) -> String {
     if number == 1 {
         return format!("1 {noun}");
     }
     let plural = match noun.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ if noun.ends_with('x') => format!("{noun}es"),
         _ => format!("{noun}s"),
     };
     format!("{} {plural}", count(number))

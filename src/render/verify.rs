@@ -8,7 +8,7 @@ use crate::model::verification::{Check, CheckOutcome};
 use crate::render::json;
 use crate::render::style::{Style, Tone};
 use crate::render::text::{line, wrapped};
-use crate::render::units::{count, counted_len};
+use crate::render::units::{count, counted, counted_len};
 
 /// Writes the checks, their findings and one line that sums them up.
 ///
@@ -37,7 +37,7 @@ pub(super) fn one(out: &mut dyn Write, style: Style, check: &Check) -> io::Resul
         .map_or_else(String::new, |id| format!("{id} "));
     let mut words = format!("{subject}{}", line(&check.name));
     if check.outcome != CheckOutcome::Unchecked {
-        words.push_str(&format!(", {} {}", count(check.examined), check.unit));
+        words.push_str(&format!(", {}", counted(check.examined, check.unit)));
     }
     match check.outcome {
         CheckOutcome::Failed => words.push_str(&format!(", {} wrong", count(check.found))),

@@ -76,9 +76,9 @@ fn real(server_major: u32) -> SchemaObjects {
 }
 
 fn checks() -> Vec<Check> {
-    let mut kept = Check::new(Some(id("redis/0001_times")), "values are converted", "keys");
+    let mut kept = Check::new(Some(id("redis/0001_times")), "values are converted", "key");
     kept.examined = 1_200;
-    let mut broken = Check::new(Some(id("redis/0002_state")), "fields are set", "keys");
+    let mut broken = Check::new(Some(id("redis/0002_state")), "fields are set", "key");
     broken.examined = 1_200;
     broken.fail("cart:7: field state is missing");
     vec![kept, broken]
@@ -95,7 +95,7 @@ fn ignoring() -> DriftConfig {
 }
 
 fn everything() -> Drift {
-    let mut half_done = Check::new(None, "nothing is half done", "records");
+    let mut half_done = Check::new(None, "nothing is half done", "record");
     half_done.fail("sql/0004_index: an apply was begun and not finished");
     Drift {
         schema: Some(SchemaDrift::new(

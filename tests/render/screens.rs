@@ -143,10 +143,10 @@ fn verify_tells_what_was_not_checked_from_what_is_right() {
     let mut copied = Check::new(
         Some(id("redis/0001_hash_tags")),
         "copy tenant:<id> to tenant:{<id>}:tenant",
-        "keys",
+        "key",
     );
     copied.examined = 10_000;
-    let mut drift = Check::new(None, "the schema has its pinned fingerprint", "objects");
+    let mut drift = Check::new(None, "the schema has its pinned fingerprint", "object");
     drift.examined = 57;
     for at in 0..14 {
         drift.fail(format!("table public.t{at} is missing\x1b[2J"));
@@ -154,7 +154,7 @@ fn verify_tells_what_was_not_checked_from_what_is_right() {
     let mut nothing = Check::new(
         Some(id("sql/0002_delivery_response")),
         "its verification",
-        "queries",
+        "query",
     );
     nothing.outcome = CheckOutcome::Unchecked;
     nothing.findings.push("it has no .verify.sql".to_owned());

@@ -276,7 +276,7 @@ impl Store for MemoryStore {
         _later: &[&Migration],
         _: &dyn Events,
     ) -> Result<Verification, StoreError> {
-        let mut check = Check::new(Some(migration.id.clone()), "in place", "migrations");
+        let mut check = Check::new(Some(migration.id.clone()), "in place", "migration");
         check.examined = 1;
         match self.ask(Request::InPlace(migration.id.clone())).await? {
             Reply::InPlace(true) => {}

@@ -37,7 +37,7 @@ impl PostgresStore {
         let mut checks = Vec::new();
         match &sql.verify {
             None => {
-                let mut check = Check::new(Some(id.clone()), ".verify.sql", "queries");
+                let mut check = Check::new(Some(id.clone()), ".verify.sql", "query");
                 check.outcome = CheckOutcome::Unchecked;
                 checks.push(check);
             }
@@ -107,7 +107,7 @@ impl PostgresStore {
         query: &PlannedStatement,
         name: String,
     ) -> Result<Check, StoreError> {
-        let mut check = Check::new(Some(place.id.clone()), name, "queries");
+        let mut check = Check::new(Some(place.id.clone()), name, "query");
         check.examined = 1;
         let begin = format!("begin read only; {READ_LOCK_TIMEOUT}");
         session
@@ -186,7 +186,7 @@ impl PostgresStore {
         if names.is_empty() {
             return Ok(None);
         }
-        let mut check = Check::new(Some(id.clone()), "indexes are valid", "indexes");
+        let mut check = Check::new(Some(id.clone()), "indexes are valid", "index");
         check.examined = names.len() as u64;
         let invalid = session
             .rows(&format!(

@@ -50,7 +50,7 @@ impl RedisStore {
                 (&step.op, checks.steps.get_mut(&step.number))
             {
                 check.examined = 1;
-                check.unit = "checks";
+                check.unit = "check";
                 if !self.checked(session, command).await? {
                     check.fail("missing: its check fails");
                 }
@@ -139,7 +139,7 @@ impl RedisStore {
         session: Session<'_>,
         id: &MigrationId,
     ) -> Result<Check, StoreError> {
-        let mut check = Check::new(Some(id.clone()), "values left as they are", "values");
+        let mut check = Check::new(Some(id.clone()), "values left as they are", "value");
         let mut cursor = 0;
         loop {
             let mut command = redis::cmd("HSCAN");
@@ -175,13 +175,13 @@ impl Checks {
         for step in &declaration.steps {
             checks.steps.insert(
                 step.number,
-                Check::new(Some(id.clone()), step.op.to_string(), "keys"),
+                Check::new(Some(id.clone()), step.op.to_string(), "key"),
             );
             if matches!(step.op, Op::Copy(_)) {
                 let name = format!("targets equal sources: {}", step.op);
                 checks
                     .copies
-                    .insert(step.number, Check::new(Some(id.clone()), name, "copies"));
+                    .insert(step.number, Check::new(Some(id.clone()), name, "copy"));
             }
         }
         checks
@@ -260,7 +260,7 @@ impl Checks {
             let mut scope = Check::new(
                 Some(id.clone()),
                 "every key in scope is accounted for",
-                "keys",
+                "key",
             );
             scope.examined = survey.in_scope;
             for sentence in survey.findings.sentences() {

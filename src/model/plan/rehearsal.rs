@@ -24,6 +24,21 @@ pub struct Rehearsal {
     pub failed: Option<String>,
 }
 
+impl Rehearsal {
+    /// The target's version, where the rehearsal's server has another major version. An unknown version is
+    /// no other one.
+    pub fn other_major(&self) -> Option<&str> {
+        let target = self.target_version.as_deref()?;
+        (major(target) != major(&self.version)).then_some(target)
+    }
+}
+
+fn major(version: &str) -> &str {
+    // Releases before the first are called `18beta1`.
+    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+    &version[..digits]
+}
+
 /// The server of a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -134,4 +149,37 @@ pub enum WayBack {
         /// Why.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn u18_another_major_version_is_told_from_another_release_of_the_same() {
+        let cases = [
+            ("15.8", Some("15"), None),
+            ("15.8", Some("15.2"), None),
+            ("16.0", Some("15"), Some("15")),
+            ("15.8", Some("17"), Some("17")),
+            ("15.8", Some("1"), Some("1")),
+            ("18beta1", Some("18"), None),
+            ("15.8", None, None),
+        ];
+        for (version, target, expected) in cases {
+            let rehearsal = Rehearsal {
+                server: RehearsalServer::Throwaway,
+                version: version.to_owned(),
+                target_version: target.map(str::to_owned),
+                origin: Origin::Empty,
+                differences: Vec::new(),
+                failed: None,
+            };
+            assert_eq!(
+                rehearsal.other_major(),
+                expected,
+                "{version} for {target:?}"
+            );
+        }
+    }
 }

@@ -33,10 +33,7 @@ pub(super) fn rehearsal_words(store: StoreKind, rehearsal: &Rehearsal) -> Vec<St
         "rehearsed in {server} {product} {}, {origin}",
         rehearsal.version
     )];
-    let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
-    if let Some(target) = &rehearsal.target_version
-        && major(target) != major(&rehearsal.version)
-    {
+    if let Some(target) = rehearsal.other_major() {
         words.push(match store {
             StoreKind::Sql => format!(
                 "the target has version {target}: locks and rewrites may differ there, and the schemas were not compared"

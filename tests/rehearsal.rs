@@ -19,6 +19,9 @@ use support::{
     Database, fresh_database, fresh_redis, query_one_text, redis_cmd, sql, started, wait_until,
 };
 
+/// How many databases of rehearsals a server has.
+const LEFT: &str = "select count(*) from pg_database where datname like 'outpost_rehearsal%'";
+
 /// A project whose first migration is applied.
 fn project(database: &Database) -> Project {
     let project = Project::empty()
@@ -233,8 +236,7 @@ fn u18_a_statement_that_fails_in_the_rehearsal_is_named_and_the_plan_is_kept() {
     project
         .migrate("plan --rehearse-url postgres://nobody@127.0.0.1:1/x")
         .refuses(1, &["cannot connect", "--rehearse-url"]);
-    let left = "select count(*) from pg_database where datname like 'outpost_rehearsal%'";
-    assert_eq!(query_one_text(elsewhere.url(), left), "0");
+    assert_eq!(query_one_text(elsewhere.url(), LEFT), "0");
 }
 
 const MOVE: &str = "scope = \"tenant:<rest..>\"\nignore = [\"tenant:{<id>}\"]\n\n[[step]]\n\
@@ -423,4 +425,108 @@ fn an_interrupted_rehearsal_leaves_no_server_and_no_folder() {
         );
         assert!(!project.path("plan.bin").exists());
     }
+}
+
+#[test]
+fn u18_an_interrupted_rehearsal_leaves_nothing_on_a_given_server() {
+    let database = fresh_database();
+    let elsewhere = started(PostgresServer::start());
+    let project = project(&database).file(
+        "schema/sql/0002_wait.up.sql",
+        "create table waits (i int);\nselect pg_sleep(600);\n",
+    );
+    let child = project.background(&format!("plan --rehearse-url {}", elsewhere.url()));
+    let running = "select count(*) from pg_stat_activity where state = 'active' \
+                   and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()";
+    wait_until("the rehearsal runs", || {
+        query_one_text(elsewhere.url(), running) == "1"
+    });
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    project.wait(child).exits(143);
+    assert_eq!(query_one_text(elsewhere.url(), LEFT), "0");
+    assert_eq!(query_one_text(elsewhere.url(), running), "0");
+}
+
+#[test]
+fn u18_a_revert_is_rehearsed_from_where_the_target_is() {
+    let database = fresh_database();
+    let project = project(&database)
+        .file(
+            "schema/sql/0002_note.up.sql",
+            "alter table orders add column note text;\n",
+        )
+        .file(
+            "schema/sql/0002_note.down.sql",
+            "alter table orders drop column note;\n",
+        )
+        .file(
+            "schema/versions.toml",
+            "[[version]]\nname = \"none\"\nadd = []\n\n\
+             [[version]]\nname = \"1\"\nadd = [\"sql/0001_init\", \"sql/0002_note\"]\n",
+        )
+        .version("1");
+    project.apply();
+    let plan = project
+        .migrate("plan --to none --rehearse --format json")
+        .ok()
+        .json();
+    let held = &plan["rehearsal"][0];
+    assert_eq!(
+        held["migrations"],
+        json!(["sql/0001_init", "sql/0002_note"])
+    );
+    assert_eq!(held["differences"], json!([]), "{held}");
+    assert_eq!(
+        seen(&plan, "sql/0002_note", 0)["locks"],
+        json!([{"relation": "public.orders", "mode": "access_exclusive"}])
+    );
+    for id in ["sql/0001_init", "sql/0002_note"] {
+        let rehearsal = &step(&plan, id)["rehearsal"];
+        assert_eq!(rehearsal["outcome"], "done", "{rehearsal}");
+        assert_eq!(rehearsal["way_back"]["kind"], "absent");
+        assert_eq!(
+            rehearsal["way_back"]["reason"],
+            "it is the way back of another step"
+        );
+    }
+}
+
+#[test]
+fn u18_what_is_adopted_is_in_place_before_the_first_rehearsed_step() {
+    let database = fresh_database();
+    sql(
+        &database,
+        "create table orders (id int primary key);
+         create table schema_migrations (version bigint not null primary key, dirty boolean not null);
+         insert into schema_migrations values (1, false)",
+    );
+    let project = Project::empty()
+        .postgres(&database)
+        .more("[compat]\ngolang_migrate = \"schema_migrations\"\n")
+        .file(
+            "schema/sql/0001_init.up.sql",
+            "create table orders (id int primary key);\n",
+        )
+        .file(
+            "schema/sql/0001_init.verify.sql",
+            "select 'orders is missing' where to_regclass('orders') is null;\n",
+        )
+        .file(
+            "schema/sql/0002_note.up.sql",
+            "alter table orders add column note text;\n",
+        );
+    let plan = project.migrate("plan --rehearse --format json").ok().json();
+    let held = &plan["rehearsal"][0];
+    assert_eq!(held["migrations"], json!(["sql/0001_init"]), "{held}");
+    assert_eq!(step(&plan, "sql/0001_init")["action"], "adopt");
+    assert_eq!(
+        step(&plan, "sql/0001_init")["rehearsal"],
+        Value::Null,
+        "nothing of it is run"
+    );
+    assert_eq!(
+        step(&plan, "sql/0002_note")["rehearsal"]["outcome"],
+        "done",
+        "{plan}"
+    );
 }

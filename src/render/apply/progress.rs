@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::model::event::{Event, Events};
 use crate::model::id::MigrationId;
@@ -149,8 +149,15 @@ fn spinner() -> ProgressStyle {
 }
 
 fn bar() -> ProgressStyle {
-    template("{spinner} {prefix} {wide_bar} {human_pos}/{human_len} {per_sec} {eta} left, {msg}")
+    template("{spinner} {prefix} {wide_bar} {human_pos}/{human_len} {rate} {eta} left, {msg}")
         .progress_chars("=> ")
+        .with_key(
+            "rate",
+            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // In whole keys: what comes after the point flickers and says nothing.
+                let _ = write!(out, "{}/s", count(state.per_sec() as u64));
+            },
+        )
 }
 
 fn template(template: &str) -> ProgressStyle {

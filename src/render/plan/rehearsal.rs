@@ -1,14 +1,16 @@
 //! What a rehearsal saw, in words.
 
+use std::collections::BTreeMap;
+
 use crate::model::id::StoreKind;
 use crate::model::plan::{
-    LockTaken, Origin, Outcome, Rehearsal, RehearsalServer, StatementRehearsal, StepRehearsal,
-    WayBack,
+    Origin, Outcome, Rehearsal, RehearsalServer, StatementRehearsal, StepRehearsal, WayBack,
 };
+use crate::model::sql::LockMode;
 use crate::render::plan::impact::who_waits;
 use crate::render::units::{counted, counted_len, duration_ms};
 
-/// Differences that are named; JSON has all.
+/// Names that are listed; JSON has all.
 const NAMED: usize = 5;
 
 /// Where a plan was rehearsed and from what, and what that is not like.
@@ -42,7 +44,7 @@ pub(super) fn rehearsal_words(store: StoreKind, rehearsal: &Rehearsal) -> Vec<St
         });
     }
     if !rehearsal.differences.is_empty() {
-        let named = named(&rehearsal.differences);
+        let named = named(&rehearsal.differences, "; ");
         words.push(match store {
             StoreKind::Sql => format!("unlike the target there: {named}"),
             StoreKind::Redis => named,
@@ -90,39 +92,37 @@ fn way_back_words(way_back: &WayBack) -> String {
     }
 }
 
-/// What a statement did.
-pub(super) fn statement_words(statement: &StatementRehearsal) -> String {
-    let mut parts: Vec<String> = statement.locks.iter().map(lock_words).collect();
+/// What a statement did to what was there before it; `None` where that is nothing.
+pub(super) fn statement_words(statement: &StatementRehearsal) -> Option<String> {
+    let mut by_mode: BTreeMap<LockMode, Vec<String>> = BTreeMap::new();
+    for lock in &statement.locks {
+        let relations = by_mode.entry(lock.mode).or_default();
+        relations.push(lock.relation.clone());
+    }
+    // The strongest first.
+    let mut parts: Vec<String> = by_mode
+        .iter()
+        .rev()
+        .map(|(mode, relations)| {
+            let (on, waits) = (named(relations, ", "), who_waits(*mode));
+            format!("{} on {on}, {waits}", mode.sql())
+        })
+        .collect();
     if !statement.rewritten.is_empty() {
-        parts.push(format!("wrote {} anew", statement.rewritten.join(", ")));
+        parts.push(format!("wrote {} anew", named(&statement.rewritten, ", ")));
     }
     if !statement.indexes_built.is_empty() {
-        parts.push(format!("built {}", statement.indexes_built.join(", ")));
+        parts.push(format!("built {}", named(&statement.indexes_built, ", ")));
     }
-    if parts.is_empty() {
-        parts.push("locked nothing that was there".to_owned());
-    }
-    format!("rehearsed: {}", parts.join("; "))
+    (!parts.is_empty()).then(|| format!("rehearsed: {}", parts.join("; ")))
 }
 
-fn lock_words(lock: &LockTaken) -> String {
-    format!(
-        "{} on {}, {}",
-        lock.mode.sql(),
-        lock.relation,
-        who_waits(lock.mode)
-    )
-}
-
-fn named(differences: &[String]) -> String {
-    let mut words = differences
-        .iter()
-        .take(NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("; ");
-    if differences.len() > NAMED {
-        words.push_str(&format!("; and {} more", differences.len() - NAMED));
+/// The first few of some names.
+fn named(names: &[String], between: &str) -> String {
+    let (first, rest) = names.split_at(names.len().min(NAMED));
+    let mut words = first.join(between);
+    if !rest.is_empty() {
+        words.push_str(&format!("{between}and {} more", rest.len()));
     }
     words
 }

@@ -107,7 +107,7 @@ impl<'a> StepView<'a> {
             .filter(|table| !table.created_here)
             .filter(|table| table.lock.blocks_schema_changes() || table.work != TableWork::None)
             .map(impact_words)
-            .chain(seen.map(statement_words))
+            .chain(seen.and_then(statement_words))
             .collect()
     }
 
@@ -206,7 +206,7 @@ pub(super) fn key_words(keys: &KeyCounts) -> String {
         Some(extra) => words.push_str(&format!("; about {} more memory", bytes(extra))),
         None => words.push_str("; extra memory unknown"),
     }
-    if let Some(size) = keys.bytes {
+    if let Some(size) = keys.bytes.filter(|_| keys.to_do > 0) {
         words.push_str(&format!("; those to do take about {}", bytes(size)));
     }
     if let Some(time) = &keys.time {

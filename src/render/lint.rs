@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::lint::{Finding, Level};
 use crate::render::json;
 use crate::render::style::{Style, Tone};
-use crate::render::text::{line, wrapped};
+use crate::render::text::{columns, line, wrapped};
 use crate::render::units::counted_len;
 
 /// Columns of the widest level, and of what stands before the text under it.
@@ -35,13 +35,15 @@ fn one(out: &mut dyn Write, style: Style, finding: &Finding) -> io::Result<()> {
     };
     let place = line(&place(finding));
     let level = finding.level.as_str();
-    writeln!(
-        out,
-        "{}{}{place}  {}",
-        style.paint(tone, level),
-        " ".repeat(INDENT.saturating_sub(level.len())),
-        style.paint(Tone::Strong, &line(&finding.rule))
-    )?;
+    let margin = " ".repeat(INDENT.saturating_sub(level.len()));
+    let level = format!("{}{margin}", style.paint(tone, level));
+    let rule = line(&finding.rule);
+    let between = match INDENT + columns(&place) + 2 + columns(&rule) <= style.room(0) {
+        true => "  ".to_owned(),
+        false => format!("\n{}", " ".repeat(INDENT)),
+    };
+    let rule = style.paint(Tone::Strong, &rule);
+    writeln!(out, "{level}{place}{between}{rule}")?;
     paragraph(out, style, "", &finding.message)?;
     match &finding.advice {
         Some(advice) => paragraph(out, style, "-> ", advice),
@@ -138,15 +140,18 @@ mod tests {
             finding(Level::Note, None),
         ];
         let expected = "\
-error  sql/0001_a.up.sql:3  ban-drop-column
+error  sql/0001_a.up.sql:3
+       ban-drop-column
        drops \\x1b[2J it, and that in
        many words
        -> do not
-note   sql/0001_a.up.sql  ban-drop-column
+note   sql/0001_a.up.sql
+       ban-drop-column
        drops \\x1b[2J it, and that in
        many words
        -> do not
-note   sql/0001_a.up.sql  ban-drop-column
+note   sql/0001_a.up.sql
+       ban-drop-column
        drops \\x1b[2J it, and that in
        many words
        -> do not

@@ -10,7 +10,7 @@ use crate::model::event::{Event, Events};
 use crate::model::id::MigrationId;
 use crate::render::apply::words::words;
 use crate::render::style::Style;
-use crate::render::text::{cut, line};
+use crate::render::text::{columns, cut, line, wrapped};
 use crate::render::units::count;
 
 /// How often a spinner moves.
@@ -57,7 +57,11 @@ impl Progress {
     fn print(&self, event: &Event) {
         if let Some(text) = words(self.style, event) {
             for text in text.split('\n') {
-                let _ = self.bars.println(text);
+                let mut margin = "";
+                for text in fitted(text, self.style) {
+                    let _ = self.bars.println(format!("{margin}{text}"));
+                    margin = "  ";
+                }
             }
         }
     }
@@ -144,6 +148,14 @@ impl Events for Progress {
     }
 }
 
+/// A line, or several where the terminal is too narrow: it would break words itself.
+fn fitted(text: &str, style: Style) -> Vec<String> {
+    if columns(text) <= style.room(0) {
+        return vec![text.to_owned()];
+    }
+    wrapped(text, style.room(2))
+}
+
 fn spinner() -> ProgressStyle {
     template("{spinner} {prefix} {wide_msg} {elapsed}")
 }
@@ -216,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_do_not_fit_are_broken_between_words() {
+        let text = "✓ sql/0003_event_delivery_index apply done in 5 ms, 7 statements";
+        assert_eq!(
+            fitted(text, Style::plain(40)),
+            [
+                "✓ sql/0003_event_delivery_index apply",
+                "done in 5 ms, 7 statements"
+            ]
+        );
+        assert_eq!(fitted(text, Style::plain(100)), [text]);
+    }
+
+    #[test]
     fn running_steps_have_bars_and_finished_ones_leave_plain_lines() {
         let tape = Tape::default();
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(tape.clone()), 255);
@@ -265,6 +290,16 @@ mod tests {
             assert!(drawn.contains(expected), "{expected:?} is not in {drawn:?}");
         }
         assert!(!drawn.contains("\x1b[2J"));
+        let rates: Vec<&str> = drawn.split_inclusive("/s").collect();
+        let whole = |text: &&str| {
+            let rate = text.trim_end_matches("/s").rsplit(' ').next();
+            rate.is_some_and(|rate| rate.chars().all(|c| c.is_ascii_digit() || c == ','))
+        };
+        // What follows the last one is no rate.
+        assert!(
+            rates.len() > 1 && rates[..rates.len() - 1].iter().all(whole),
+            "{rates:?}"
+        );
         assert!(progress.lock().is_empty());
     }
 }

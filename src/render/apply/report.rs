@@ -139,12 +139,13 @@ fn summary(report: &Report<StoreError>) -> String {
 ///
 /// # Errors
 /// What `out` says.
-pub fn already_applied(out: &mut dyn Write, _style: Style, plan: PlanDigest) -> io::Result<()> {
-    writeln!(
-        out,
-        "Nothing to do: plan {} was applied before, and nothing came after it.",
-        plan.short()
-    )
+pub fn already_applied(out: &mut dyn Write, style: Style, plan: PlanDigest) -> io::Result<()> {
+    let plan = plan.short();
+    let words =
+        format!("Nothing to do: plan {plan} was applied before, and nothing came after it.");
+    wrapped(&words, style.room(0))
+        .iter()
+        .try_for_each(|text| writeln!(out, "{text}"))
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ mod support;
 
 use outpost::sandbox::RedisServer;
 use support::project::{Ended, Project};
-use support::{fresh_database, fresh_redis, redis_cmd, sql};
+use support::{fresh_database, fresh_redis, query_one_text, redis_cmd, sql};
 
 /// Three migrations of each store, which do next to nothing.
 fn three_of_each(mut project: Project) -> Project {
@@ -103,6 +103,30 @@ fn a_history_that_was_edited_cut_or_reordered_in_postgres_is_named() {
         );
         project.migrate("history").ok();
     }
+
+    // No column may be left out of the hash, also of those that are empty in this entry.
+    let columns = query_one_text(
+        &database,
+        "select string_agg(column_name || ':' || data_type, ',') from information_schema.columns \
+         where table_schema = 'outpost' and table_name = 'history' and column_name <> 'seq'",
+    );
+    assert_eq!(columns.split(',').count(), 13, "{columns}");
+    for column in columns.split(',') {
+        let (name, kind) = column.split_once(':').unwrap();
+        let other = match (name, kind) {
+            ("outcome", _) => "'failed'".to_owned(),
+            (_, "text") => format!("coalesce({name}, '') || 'x'"),
+            _ => format!("{name} + interval '1 second'"),
+        };
+        let edit = format!("update outpost.history set {name} = {other} where seq = 2");
+        sql(&database, &edit);
+        tampered(&project, name, "the chain of hashes is broken at 2");
+        sql(
+            &database,
+            "delete from outpost.history; insert into outpost.history select * from saved",
+        );
+    }
+    project.migrate("history").ok();
 }
 
 type Entries = Vec<(String, Vec<String>)>;
@@ -182,6 +206,35 @@ fn a_history_that_was_edited_cut_or_reordered_in_redis_is_named() {
         write(&redis, &saved);
         project.migrate("history").ok();
     }
+
+    // No field may be left out of the hash, and none may be added to an entry.
+    let names: Vec<String> = saved[1].1.iter().step_by(2).cloned().collect();
+    assert!(
+        names.iter().any(|name| name == "hash") && names.len() > 8,
+        "{names:?}"
+    );
+    let words = format!("the chain of hashes is broken at {}", ids[1]);
+    for (at, name) in names.iter().enumerate() {
+        let mut changed = saved.clone();
+        let value = &mut changed[1].1[2 * at + 1];
+        match name.as_str() {
+            "outcome" => "failed".clone_into(value),
+            // A time must stay one, to be shown.
+            name if name.ends_with("_at") => *value = value.replace('Z', "0Z"),
+            _ => value.push('x'),
+        }
+        write(&redis, &changed);
+        let record = name == "record";
+        match record {
+            // What a repeated request is known by; no reader asks for it.
+            true => drop(project.migrate("history").ok()),
+            false => tampered(&project, name, &words),
+        }
+    }
+    let mut signed = saved.clone();
+    signed[1].1.extend(["signer".to_owned(), "eve".to_owned()]);
+    write(&redis, &signed);
+    tampered(&project, "a signer", &words);
 }
 
 /// Neither stream holds a character that acts on a terminal, and the words are there to be read.

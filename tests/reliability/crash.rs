@@ -36,9 +36,18 @@ struct Trial {
     kills: Vec<Kill>,
 }
 
+/// What all trials came to.
+#[derive(Default)]
+struct Counts {
+    /// Runs that were killed.
+    killed: AtomicUsize,
+    /// Runs that had come to their end by then.
+    ended: AtomicUsize,
+}
+
 impl Trial {
     /// The findings of the trial, if it has any.
-    fn run(&self, world: &World, phases: &[Phase]) -> Option<String> {
+    fn run(&self, world: &World, phases: &[Phase], counts: &Counts) -> Option<String> {
         let phase = &phases[self.phase];
         world.restore(&phase.start);
         let parallelism = self.parallelism.to_string();
@@ -75,7 +84,11 @@ impl Trial {
                     world.expire_leases_of(before);
                 }
             });
-            if !ended.killed() && ended.status.code() != Some(0) {
+            if ended.killed() {
+                counts.killed.fetch_add(1, Ordering::Relaxed);
+            } else if ended.status.code() == Some(0) {
+                counts.ended.fetch_add(1, Ordering::Relaxed);
+            } else {
                 return Some(report("a run that was not killed failed", &ended));
             }
         }
@@ -121,6 +134,7 @@ fn report(what: &str, ended: &Ended) -> String {
 /// which are the same for each worker but for the times.
 fn carry_out(what: &str, trials: impl Fn(&[Phase]) -> Vec<Trial> + Sync) {
     let next = AtomicUsize::new(0);
+    let counts = Counts::default();
     let findings = Mutex::new(Vec::new());
     let shared: Mutex<Option<(Vec<Vec<String>>, usize)>> = Mutex::new(None);
     let begun = Instant::now();
@@ -145,7 +159,7 @@ fn carry_out(what: &str, trials: impl Fn(&[Phase]) -> Vec<Trial> + Sync) {
                     let Some(trial) = trials.get(number) else {
                         break;
                     };
-                    if let Some(finding) = trial.run(&world, &phases) {
+                    if let Some(finding) = trial.run(&world, &phases, &counts) {
                         let name = trial.name(&phases);
                         eprintln!("trial {number}: {name}\n{finding}");
                         findings
@@ -158,11 +172,15 @@ fn carry_out(what: &str, trials: impl Fn(&[Phase]) -> Vec<Trial> + Sync) {
         }
     });
     let (messages, trials) = shared.into_inner().unwrap().unwrap();
-    let counts: Vec<usize> = messages.iter().map(Vec::len).collect();
+    let lengths: Vec<usize> = messages.iter().map(Vec::len).collect();
+    let (killed, ended) = (counts.killed.into_inner(), counts.ended.into_inner());
+    let failed = findings.lock().unwrap().len();
     eprintln!(
-        "{what}: {trials} trials in {:.0?}; messages by phase: {counts:?}",
+        "{what}: {trials} trials in {:.0?}, {killed} runs killed, {ended} ended before their kill, \
+         {failed} trials failed; messages by phase: {lengths:?}",
         begun.elapsed()
     );
+    assert!(killed > 0, "no run was killed");
     if env::var_os("OUTPOST_CRASH_MESSAGES").is_some() {
         for (number, message) in messages.iter().flatten().enumerate() {
             eprintln!("{number:4} {message}");

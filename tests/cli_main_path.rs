@@ -621,6 +621,12 @@ fn new_takes_the_next_number_and_its_files_are_used() {
         assert!(project.path("schema").join(file).exists(), "{file}");
     }
     project.migrate("new sql ../escape").exits(1);
+    let left: Vec<String> = fs::read_dir(project.path("schema"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("escape"))
+        .collect();
+    assert_eq!(left, [""; 0]);
     // A Redis migration says nothing until a step is declared.
     project
         .migrate("list")

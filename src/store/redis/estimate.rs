@@ -38,7 +38,7 @@ const ENOUGH: u64 = 1_000;
 const READINGS: u64 = 3;
 
 /// How many times as long as to read a key it may take to write one, with the pauses so that other clients
-/// hardly wait. In docs/benchmarks.md a run takes 3 to 6 times as long as its plan; this leaves as much again.
+/// hardly wait. In docs/benchmarks.md a run takes up to 3 times as long as its plan; this leaves three times that.
 const WRITE_TO_READ: u64 = 9;
 
 impl RedisStore {

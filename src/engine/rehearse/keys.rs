@@ -1,12 +1,11 @@
 //! Runs the Redis steps of a plan in a throwaway server, over a sample of the target's keys.
 
-use std::collections::BTreeSet;
-
 use tokio_util::sync::CancellationToken;
 
-use super::{RehearsalError, differing, warning};
+use super::seen::{Seen, not_run};
+use super::{RehearsalError, differing};
 use crate::model::event::NoEvents;
-use crate::model::id::{MigrationId, StoreKind};
+use crate::model::id::StoreKind;
 use crate::model::lease::Holder;
 use crate::model::plan::{
     Action, Decision, Evidence, Origin, Outcome, Plan, Rehearsal, RehearsalServer, Step,
@@ -16,6 +15,9 @@ use crate::model::redis::declaration::Declaration;
 use crate::model::report::Done;
 use crate::store::redis::{KeySnapshot, RedisStore};
 use crate::store::{Run, Store as _, StoreError};
+
+/// Why steps that revert or clean up are not tried: a sample lacks the records that they go by.
+const FORWARD_ONLY: &str = "over keys, only what is applied is rehearsed";
 
 /// What Redis steps are rehearsed with.
 pub struct KeyStage<'a> {
@@ -40,9 +42,9 @@ fn runs_redis(step: &Step) -> bool {
 
 /// Says in the evidence why the Redis steps of a plan were not rehearsed.
 pub fn no_keys(decision: &Decision, evidence: &mut Evidence, reason: &str) {
+    let mut seen = Seen::new(evidence);
     for step in decision.steps.iter().filter(|step| runs_redis(step)) {
-        let found = evidence.steps.entry(step.id.clone()).or_default();
-        found.rehearsal = Some(not_run(reason));
+        seen.enter(step, not_run(reason));
     }
 }
 
@@ -117,21 +119,15 @@ impl KeyStage<'_> {
         // What runs alone is the decision as it is; its evidence would tell how many keys there are elsewhere.
         let plan = Plan::new(decision.clone(), Evidence::default())
             .map_err(|error| RehearsalError::Plan(error.to_string()))?;
-        let mut not_done: BTreeSet<&MigrationId> = BTreeSet::new();
+        let mut seen = Seen::new(evidence);
         let mut before = self.server.snapshot().await?;
         for step in steps {
-            let missing = step.after.iter().find(|id| not_done.contains(id));
-            let seen = match (missing, &step.action) {
-                (Some(id), _) => not_run(&format!("{id}, which it comes after, was not done")),
+            let tried = match (seen.obstacle(step), &step.action) {
+                (Some(reason), _) => not_run(reason),
                 (None, Action::Apply) => self.try_step(step, &plan, &mut before).await?,
                 (None, _) => not_run(FORWARD_ONLY),
             };
-            if seen.outcome != Outcome::Done {
-                not_done.insert(&step.id);
-            }
-            let found = evidence.steps.entry(step.id.clone()).or_default();
-            found.warnings.extend(warning(&seen));
-            found.rehearsal = Some(seen);
+            seen.enter(step, tried);
         }
         Ok(())
     }
@@ -212,19 +208,5 @@ impl KeyStage<'_> {
             },
             Ok(_) => differing(before.differences(&self.aside.snapshot().await?)),
         })
-    }
-}
-
-const FORWARD_ONLY: &str = "over keys, only what is applied is rehearsed";
-
-fn not_run(reason: &str) -> StepRehearsal {
-    StepRehearsal {
-        outcome: Outcome::NotRun {
-            reason: reason.to_owned(),
-        },
-        ms: 0,
-        statements: Vec::new(),
-        keys: None,
-        way_back: None,
     }
 }

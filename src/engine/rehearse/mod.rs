@@ -1,6 +1,7 @@
 //! Runs the SQL of a plan in a scratch database that has the target's schema, and records what it did.
 
 mod keys;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ pub use keys::{KeyStage, has_keys, no_keys, rehearse_keys};
 
 use tokio_util::sync::CancellationToken;
 
+use self::seen::{Seen, not_run};
 use crate::engine::replay::{self, advance, sql_of};
 use crate::engine::{ReplayError, Stores};
 use crate::model::catalog::Catalog;
@@ -209,37 +211,17 @@ impl Stage<'_> {
         evidence: &mut Evidence,
         mut before: SchemaObjects,
     ) -> Result<(), RehearsalError> {
-        let mut not_done: BTreeSet<&MigrationId> = BTreeSet::new();
+        const UNKNOWN: &str = "the schema folder does not have it, so there is nothing to undo";
+        let mut seen = Seen::new(evidence);
         for step in decision.steps.iter().filter(|step| runs_sql(step)) {
-            let missing = step.after.iter().find(|id| not_done.contains(id));
-            let reason = match missing {
-                Some(id) => Some(format!("{id}, which it comes after, was not done")),
-                None if matches!(step.action, Action::Revert { .. })
-                    && self.catalog.get(&step.id).is_none() =>
-                {
-                    Some(
-                        "the schema folder does not have it, so there is nothing to undo"
-                            .to_owned(),
-                    )
-                }
-                None => None,
-            };
-            let seen = match reason {
-                Some(reason) => StepRehearsal {
-                    outcome: Outcome::NotRun { reason },
-                    ms: 0,
-                    statements: Vec::new(),
-                    keys: None,
-                    way_back: None,
-                },
+            let unknown = matches!(step.action, Action::Revert { .. })
+                && self.catalog.get(&step.id).is_none();
+            let tried = match seen.obstacle(step) {
+                Some(reason) => not_run(reason),
+                None if unknown => not_run(UNKNOWN),
                 None => self.try_step(scratch, step, decision, &mut before).await?,
             };
-            if seen.outcome != Outcome::Done {
-                not_done.insert(&step.id);
-            }
-            let found = evidence.steps.entry(step.id.clone()).or_default();
-            found.warnings.extend(warning(&seen));
-            found.rehearsal = Some(seen);
+            seen.enter(step, tried);
         }
         Ok(())
     }

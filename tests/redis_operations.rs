@@ -727,7 +727,7 @@ const ALL: &str = "local all = {} for i = 1, #KEYS do all[i] = 1 end return all"
 const NONE: &str = "local none = {} for i = 1, #KEYS do none[i] = false end return none";
 
 #[test]
-fn c10_lua_that_fails_or_answers_something_else_is_named_with_its_step_and_text() {
+fn lua_that_fails_or_answers_something_else_is_named_with_its_step_and_text() {
     let redis = fresh_redis();
     send(&redis, r"HSET a:1 v 1");
     send(&redis, r"SET a:\xff s");
@@ -877,7 +877,7 @@ fn a_cleanup_of_a_script_removes_what_verification_has_proven_unneeded() {
 }
 
 #[test]
-fn c10_a_script_that_does_not_end_is_stopped_where_the_server_can_stop_it() {
+fn a_script_that_does_not_end_is_stopped_where_the_server_can_stop_it() {
     let redis = fresh_redis_with(|redis| redis.directive("lua-time-limit 100"));
     send(&redis, "SET a:1 old");
     for (text, planned) in [
@@ -899,7 +899,7 @@ fn c10_a_script_that_does_not_end_is_stopped_where_the_server_can_stop_it() {
 }
 
 #[test]
-fn c10_a_script_that_has_written_and_does_not_end_is_left_to_the_operator() {
+fn a_script_that_has_written_and_does_not_end_is_left_to_the_operator() {
     let mut redis = fresh_redis_with(|redis| redis.directive("lua-time-limit 100"));
     send(&redis, "SET a:1 old");
     let text = script(

@@ -1,6 +1,7 @@
 //! Twenty at once.
 
 use crate::phase::phases;
+use crate::proxy::{At, Fault, Wire};
 use crate::state::difference;
 use crate::world::{Ended, Running, World};
 
@@ -63,16 +64,20 @@ fn u03_twenty_gates_and_lists_beside_an_apply_answer_and_leave_no_trace() {
     let world = World::new();
     let phase = phases(&world).remove(0);
     world.restore(&phase.start);
-    let apply = world.start(world.command(&["migrate", "apply", phase.plan]));
+    // In the middle of its work, and it holds both leases.
+    let wire = Wire::with(At::Message(phase.messages.len() / 2), Fault::Stall);
+    let arguments = ["migrate", "apply", phase.plan, "--parallelism", "1"];
+    let apply = world.start_on(&wire, &arguments);
+    apply.wait_for(&wire);
     let gates = many(&world, &["serve", "--", "true"]);
     let lists = many(&world, &["migrate", "list"]);
     for gate in gates.into_iter().map(Running::wait) {
-        let answer = [Some(0), Some(3)].contains(&gate.status.code());
-        assert!(answer, "{:?}\n{}", gate.status, gate.output);
+        gate.expect(3);
     }
     for list in lists.into_iter().map(Running::wait) {
         list.expect(0);
     }
+    wire.release();
     apply.wait().expect(0);
     let found = world.state();
     assert!(

@@ -1206,6 +1206,35 @@ async fn u13_c06_the_lease_shows_its_holder_and_a_lost_one_writes_nothing() {
     assert_eq!(renewed.kind, StoreErrorKind::LeaseLost);
     bench.store.release(&lease).await.unwrap();
     assert!(bench.store.lease().await.unwrap().is_some());
+
+    // Each of the three is enough to stop a write: another token, and either lock gone.
+    for (gone, back) in [
+        (
+            vec!["INCR", "{outpost}:fence"],
+            vec!["DECR", "{outpost}:fence"],
+        ),
+        (
+            vec!["RENAME", ".outpost:migration_lock", "kept"],
+            vec!["RENAME", "kept", ".outpost:migration_lock"],
+        ),
+        (
+            vec!["RENAME", ".outpost:migration:lock", "kept"],
+            vec!["RENAME", "kept", ".outpost:migration:lock"],
+        ),
+    ] {
+        bench.cmd(&gone);
+        let error = bench
+            .run_under(&next, &apply, &NoEvents, &CancellationToken::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::LeaseLost, "{gone:?}");
+        bench.cmd(&back);
+        assert_eq!(bench.keys(), before, "{gone:?}");
+    }
+    bench
+        .run_under(&next, &apply, &NoEvents, &CancellationToken::new())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

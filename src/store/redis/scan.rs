@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, Either, select, try_join_all};
+use futures_util::future::{BoxFuture, poll_fn, try_join_all};
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use redis::Value;
 
@@ -79,6 +80,90 @@ impl Walk {
         self.positions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a walk over one master waits for.
+enum Next {
+    /// The next page; none where the node is no master any more.
+    Page(Option<Page>),
+    /// A page was worked on: where the next one begins, and how often the walk had begun anew.
+    Worked((u64, u32)),
+    /// How far the walk is was told.
+    Told,
+    /// There is nothing left to wait for.
+    End,
+}
+
+/// Polls what may not be there.
+fn poll<T>(future: &mut Option<BoxFuture<'_, T>>, context: &mut Context<'_>) -> Option<Poll<T>> {
+    Some(future.as_mut()?.as_mut().poll(context))
+}
+
+/// Asks for page after page, beginning with the one at the cursor `from`; works on as many as `most` at a time; and
+/// tells how far it is.
+async fn side_by_side<'a, 'w, 'r>(
+    most: usize,
+    from: u64,
+    ask: impl Fn(u64) -> BoxFuture<'a, Result<Option<Page>, StoreError>>,
+    work: &Work<'w>,
+    mark: impl Fn((u64, u32)),
+    reached: &Reached<'r>,
+) -> Result<(), StoreError> {
+    let mut cursor = Some(from);
+    let mut under_way: FuturesOrdered<BoxFuture<'_, Result<(u64, u32), StoreError>>> =
+        FuturesOrdered::new();
+    // One page more lies ready, so that the server has work also while the next one is asked for.
+    let mut ready: Option<Page> = None;
+    let mut asked: Option<BoxFuture<'_, Result<Option<Page>, StoreError>>> = None;
+    let mut telling: Option<BoxFuture<'_, Result<(), StoreError>>> = None;
+    let mut untold = false;
+    loop {
+        if under_way.len() < most
+            && let Some(page) = ready.take()
+        {
+            let place = (page.cursor, page.beginnings);
+            let work = work(page.keys);
+            under_way.push_back(Box::pin(async move { work.await.map(|()| place) }));
+        }
+        if let (None, None, Some(from)) = (&ready, &asked, cursor) {
+            asked = Some(ask(from));
+        }
+        if untold && telling.is_none() {
+            untold = false;
+            telling = Some(reached());
+        }
+        // All of them go on while any is waited for. One that was left alone might hold, or be next in line
+        // for, the connection that the others are waiting for.
+        let next = poll_fn(|context| {
+            if let Some(Poll::Ready(told)) = poll(&mut telling, context) {
+                return Poll::Ready(told.map(|()| Next::Told));
+            }
+            if let Some(Poll::Ready(page)) = poll(&mut asked, context) {
+                return Poll::Ready(page.map(Next::Page));
+            }
+            match under_way.poll_next_unpin(context) {
+                Poll::Ready(Some(worked)) => Poll::Ready(worked.map(Next::Worked)),
+                Poll::Ready(None) if asked.is_none() && telling.is_none() => {
+                    Poll::Ready(Ok(Next::End))
+                }
+                _ => Poll::Pending,
+            }
+        });
+        match next.await? {
+            Next::Page(page) => {
+                asked = None;
+                let next = page.as_ref().map_or(0, |page| page.cursor);
+                cursor = (next != 0).then_some(next);
+                ready = page;
+            }
+            Next::Worked(place) => {
+                mark(place);
+                untold = true;
+            }
+            Next::Told => telling = None,
+            Next::End => return Ok(()),
+        }
     }
 }
 
@@ -205,46 +290,15 @@ impl RedisStore {
         reached: &Reached<'_>,
     ) -> Result<(), StoreError> {
         let node = &position.node;
-        let most = pace::under_way(walk.way);
-        let mut cursor = Some(position.cursor);
-        let mut under_way: FuturesOrdered<BoxFuture<'_, Result<(u64, u32), StoreError>>> =
-            FuturesOrdered::new();
-        // One page more lies ready, so that the server has work also while the next one is asked for.
-        let mut ready: Option<Page> = None;
-        let mut asked: Option<BoxFuture<'_, Result<Option<Page>, StoreError>>> = None;
-        loop {
-            if under_way.len() < most
-                && let Some(page) = ready.take()
-            {
-                let place = (page.cursor, page.beginnings);
-                let work = work(page.keys);
-                under_way.push_back(Box::pin(async move { work.await.map(|()| place) }));
-            }
-            if let (None, None, Some(from)) = (&ready, &asked, cursor) {
-                asked = Some(Box::pin(self.next_page(session, walk, node, from)));
-            }
-            let step = match &mut asked {
-                Some(page) if under_way.is_empty() => Either::Left(page.await?),
-                Some(page) => match select(page, under_way.next()).await {
-                    Either::Left((page, _)) => Either::Left(page?),
-                    Either::Right((worked, _)) => Either::Right(worked),
-                },
-                None => Either::Right(under_way.next().await),
-            };
-            match step {
-                Either::Left(page) => {
-                    asked = None;
-                    let next = page.as_ref().map_or(0, |page| page.cursor);
-                    cursor = (next != 0).then_some(next);
-                    ready = page;
-                }
-                Either::Right(Some(worked)) => {
-                    self.mark(walk, node, worked?);
-                    reached().await?;
-                }
-                Either::Right(None) => return Ok(()),
-            }
-        }
+        side_by_side(
+            pace::under_way(walk.way),
+            position.cursor,
+            |from| Box::pin(self.next_page(session, walk, node, from)),
+            work,
+            |place| self.mark(walk, node, place),
+            reached,
+        )
+        .await
     }
 
     /// Says that all pages up to a cursor were worked on. One from before the walk began anew says nothing
@@ -352,5 +406,77 @@ impl RedisStore {
             }
         }
         (cursor, known.beginnings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::sync::Arc;
+
+    use tokio::sync::Mutex as Connection;
+
+    use super::*;
+
+    /// What takes a while and needs the one connection for it, as to make it anew does.
+    async fn hold(connection: &Connection<()>) {
+        let _held = connection.lock().await;
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn u34_nothing_waits_for_a_connection_that_is_held_by_what_nobody_polls() {
+        const PAGES: u64 = 50;
+        for most in 1..4 {
+            let connection = Arc::new(Connection::new(()));
+            let marks = Mutex::new(Vec::new());
+            let told = std::sync::atomic::AtomicU32::new(0);
+            let ask = |from: u64| -> BoxFuture<'_, Result<Option<Page>, StoreError>> {
+                let connection = connection.clone();
+                Box::pin(async move {
+                    hold(&connection).await;
+                    let cursor = (from + 1) % PAGES;
+                    Ok(Some(Page {
+                        cursor,
+                        keys: Vec::new(),
+                        beginnings: 0,
+                    }))
+                })
+            };
+            let work = |_| -> BoxFuture<'_, Result<(), StoreError>> {
+                let connection = connection.clone();
+                Box::pin(async move {
+                    hold(&connection).await;
+                    Ok(())
+                })
+            };
+            let reached = || -> BoxFuture<'_, Result<(), StoreError>> {
+                let connection = connection.clone();
+                let told = &told;
+                Box::pin(async move {
+                    hold(&connection).await;
+                    told.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                })
+            };
+            let all = side_by_side(
+                most,
+                0,
+                ask,
+                &work,
+                |place| marks.lock().unwrap().push(place.0),
+                &reached,
+            );
+            tokio::time::timeout(Duration::from_secs(60), all)
+                .await
+                .expect("nothing went on")
+                .unwrap();
+            // Every page in its order, and the last one was told.
+            let expected: Vec<u64> = (1..=PAGES).map(|page| page % PAGES).collect();
+            assert_eq!(*marks.lock().unwrap(), expected);
+            assert!(told.load(Ordering::Relaxed) > 0);
+        }
     }
 }

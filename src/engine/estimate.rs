@@ -8,7 +8,9 @@ use crate::model::drift::{self, DriftConfig};
 use crate::model::id::StoreKind;
 use crate::model::lint::Finding;
 use crate::model::migration::{Content, Migration};
-use crate::model::plan::{Action, Decision, Evidence, Step, StepContent, Warning, WarningKind};
+use crate::model::plan::{
+    self, Action, Decision, Evidence, Step, StepContent, Warning, WarningKind,
+};
 use crate::model::state::ObservedState;
 use crate::store::StoreError;
 
@@ -40,6 +42,7 @@ pub async fn estimate(
         let ids = steps.iter().map(|step| step.id.clone());
         evidence.steps.extend(ids.zip(found));
     }
+    plan::foresee(&decision.steps, &decision.config, &mut evidence.steps);
     for step in &decision.steps {
         let found = evidence.steps.entry(step.id.clone()).or_default();
         found.warnings.extend(general_warnings(catalog, step));

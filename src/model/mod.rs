@@ -26,6 +26,7 @@ pub mod signing;
 pub mod sql;
 pub mod state;
 pub mod status;
+pub mod units;
 pub mod verification;
 pub mod versions;
 pub mod wildcard;

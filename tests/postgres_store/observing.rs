@@ -395,6 +395,6 @@ async fn u18_the_sizes_of_existing_tables_stand_beside_the_warnings() {
     assert!(!evidence.warnings.is_empty());
     for warning in &evidence.warnings {
         assert_eq!(warning.line, Some(3), "{evidence:?}");
-        assert!(warning.message.contains("about 1999 rows"), "{evidence:?}");
+        assert!(warning.message.contains("about 1,999 rows"), "{evidence:?}");
     }
 }

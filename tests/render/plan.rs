@@ -4,12 +4,12 @@ use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
 use outpost::model::id::StoreKind;
 use outpost::model::lint::Level;
 use outpost::model::plan::{
-    Action, Difference, KeyCounts, Plan, Purpose, RedisContent, Resolution, StepContent,
-    StepEvidence, WarningKind,
+    Action, ComingKeys, Difference, KeyCounts, Plan, Purpose, RedisContent, Resolution,
+    StepContent, StepEvidence, WarningKind,
 };
 use outpost::model::signing::{Judgement, KeyName, Refusal, Signer};
 use outpost::render::{
-    Detail, GraphView, PlanView, plan, plan_html, plan_json, plan_markdown, stale,
+    Detail, GraphView, PlanView, Style, plan, plan_html, plan_json, plan_markdown, stale,
 };
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
@@ -53,6 +53,53 @@ fn u09_new_counts_change_the_evidence_and_not_the_digest() {
     for plan_shown in [&one, &other] {
         let text = shown(|out| plan(out, WIDE, &saved(plan_shown), Detail::Brief));
         assert!(text.contains(&digest), "{text}");
+    }
+}
+
+#[test]
+fn keys_that_are_not_there_yet_are_said_in_every_form() {
+    let mut shown_plan = every_action();
+    let step = id("redis/0001_hash_tags");
+    let coming = ComingKeys {
+        at_most: 4_321,
+        by: vec![id("redis/0000_before")],
+    };
+    let set = |plan: &mut Plan, in_scope: u64| {
+        let keys = plan.evidence.steps.get_mut(&step).unwrap().keys.as_mut();
+        let keys = keys.unwrap();
+        keys.in_scope = in_scope;
+        keys.coming = Some(coming.clone());
+    };
+    for (in_scope, words) in [
+        (
+            7,
+            "ignored; up to 4,321 more to come from redis/0000_before",
+        ),
+        (0, "up to 4,321 keys, all to come from redis/0000_before"),
+    ] {
+        set(&mut shown_plan, in_scope);
+        let view = saved(&shown_plan);
+        let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wide = Style::plain(200);
+        for text in [
+            shown(|out| plan(out, wide, &view, Detail::Brief)),
+            shown(|out| plan_markdown(out, &view)),
+            shown(|out| plan_html(out, &view)),
+        ] {
+            let text = flat(text);
+            assert!(text.contains(words), "{words:?} is not in {text}");
+        }
+        let summed = flat(shown(|out| plan_markdown(out, &view)));
+        assert!(
+            summed.contains("and up to 4,321 that earlier steps bring"),
+            "{summed}"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&shown(|out| plan_json(out, &view))).unwrap();
+        let steps = json["steps"].as_array().unwrap();
+        let found = steps.iter().find(|s| s["id"] == step.to_string()).unwrap();
+        assert_eq!(found["keys"]["coming"]["at_most"], 4_321);
+        assert_eq!(found["keys"]["coming"]["by"][0], "redis/0000_before");
     }
 }
 

@@ -399,6 +399,7 @@ pub fn every_action() -> Plan {
                         least_ms: 8_333,
                         most_ms: 70_000,
                     }),
+                    coming: None,
                 }),
                 rehearsal: Some(StepRehearsal {
                     outcome: Outcome::Done,

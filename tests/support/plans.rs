@@ -9,8 +9,8 @@ use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::lint::{Finding, Level};
 use outpost::model::plan::{
-    Action, Decision, Evidence, KeyCounts, KeyTime, LaterContent, LockTaken, Origin, Outcome,
-    PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
+    Action, ComingKeys, Decision, Evidence, KeyCounts, KeyTime, LaterContent, LockTaken, Origin,
+    Outcome, PlannedStatement, Purpose, RecordedEntry, RecordedStatus, RecordedStore, RedisContent,
     Rehearsal, RehearsalServer, Resolution, SqlContent, StatementImpact, StatementRehearsal, Step,
     StepContent, StepEvidence, StepRehearsal, TableImpact, TableSize, Warning, WarningKind,
     WayBack,
@@ -452,13 +452,16 @@ fn keys() -> impl Strategy<Value = KeyCounts> {
         least_ms,
         most_ms,
     });
+    let coming =
+        (any::<u64>(), vec(id(), 1..3)).prop_map(|(at_most, by)| ComingKeys { at_most, by });
     (
         any::<[u64; 4]>(),
         of(any::<u64>()),
         of(any::<u64>()),
         of(time),
+        of(coming),
     )
-        .prop_map(|(n, extra_bytes, bytes, time)| KeyCounts {
+        .prop_map(|(n, extra_bytes, bytes, time, coming)| KeyCounts {
             in_scope: n[0],
             to_do: n[1],
             done: n[2],
@@ -466,6 +469,7 @@ fn keys() -> impl Strategy<Value = KeyCounts> {
             extra_bytes,
             bytes,
             time,
+            coming,
         })
 }
 

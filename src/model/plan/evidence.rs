@@ -100,8 +100,21 @@ pub struct KeyCounts {
     pub extra_bytes: Option<u64>,
     /// Memory of the keys that need work, bytes, from a sample; `None` where it cannot be told.
     pub bytes: Option<u64>,
-    /// How long the step may take; `None` where nothing is to do, or too little was read to tell.
+    /// How long the step may take, with the keys that are coming; `None` where nothing is to do, or too little was
+    /// read to tell.
     pub time: Option<KeyTime>,
+    /// Keys that earlier steps of the plan bring, which none of the numbers above counts; `None` where none do.
+    pub coming: Option<ComingKeys>,
+}
+
+/// Keys that are not there yet: earlier steps of the same plan copy or rename them into what a step works on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComingKeys {
+    /// How many at most.
+    pub at_most: u64,
+    /// The steps that bring them, in the plan's order.
+    pub by: Vec<MigrationId>,
 }
 
 /// How long a Redis step may take: a range, from the speed at which this very plan read the keys.
@@ -114,6 +127,31 @@ pub struct KeyTime {
     pub least_ms: u64,
     /// The most, milliseconds.
     pub most_ms: u64,
+}
+
+/// How often a run goes over all keys at most, where nobody else writes: before a step that cannot be undone, for
+/// the work, and to prove that nothing is left.
+const READINGS: u64 = 3;
+
+/// How many times as long as to read a key it may take to write one, with the pauses so that other clients
+/// hardly wait. In docs/benchmarks.md a run takes up to 3 times as long as its plan; this leaves three times that.
+const WRITE_TO_READ: u64 = 9;
+
+impl KeyTime {
+    /// How long it may take to work on `to_do` keys of `in_scope`: at least one reading of all of them, at most
+    /// all readings and the writing of those to do, where no limit was set.
+    pub fn from_speed(read_per_second: u64, in_scope: u64, to_do: u64) -> Self {
+        let ms = |keys: u64| {
+            let ms = u128::from(keys) * 1_000 / u128::from(read_per_second.max(1));
+            u64::try_from(ms).unwrap_or(u64::MAX)
+        };
+        let readings = in_scope.saturating_mul(READINGS);
+        Self {
+            read_per_second,
+            least_ms: ms(in_scope),
+            most_ms: ms(readings.saturating_add(to_do.saturating_mul(WRITE_TO_READ))),
+        }
+    }
 }
 
 /// Something that a reviewer should look at.

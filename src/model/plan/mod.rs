@@ -4,6 +4,7 @@
 //! databases; its SHA-256 is the digest that a reviewer approves, and it is the same from run to run.
 //! The [`Evidence`] is what was counted and estimated while planning, and may differ.
 
+mod coming;
 mod error;
 mod evidence;
 mod freshness;
@@ -16,10 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use coming::foresee;
 pub use error::PlanError;
 pub use evidence::{
-    Evidence, KeyCounts, KeyTime, StatementImpact, StepEvidence, TableImpact, TableSize, Warning,
-    WarningKind,
+    ComingKeys, Evidence, KeyCounts, KeyTime, StatementImpact, StepEvidence, TableImpact,
+    TableSize, Warning, WarningKind,
 };
 pub use freshness::{Difference, Freshness};
 pub use planner::{Desired, plan, plan_cleanup, plan_resolve};

@@ -188,6 +188,7 @@ impl<'a> PlanView<'a> {
     pub(super) fn data(&self) -> Option<String> {
         let mut tables = BTreeMap::new();
         let mut keys: Option<(u64, u64)> = None;
+        let mut coming = 0u64;
         for view in self.steps() {
             tables.extend(view.evidence.tables.iter().map(|t| (t.table.as_str(), t)));
             if let Some(found) = &view.evidence.keys {
@@ -196,6 +197,8 @@ impl<'a> PlanView<'a> {
                     to_do.saturating_add(found.to_do),
                     in_scope.saturating_add(found.in_scope),
                 ));
+                let more = found.coming.as_ref().map_or(0, |coming| coming.at_most);
+                coming = coming.saturating_add(more);
             }
         }
         let sum = |number: &dyn Fn(&TableSize) -> u64| {
@@ -215,8 +218,12 @@ impl<'a> PlanView<'a> {
             ));
         }
         if let Some((to_do, in_scope)) = keys {
+            let coming = match coming {
+                0 => String::new(),
+                more => format!(", and up to {} that earlier steps bring", count(more)),
+            };
             parts.push(format!(
-                "{} to change, of {} in scope",
+                "{} to change, of {} in scope{coming}",
                 counted(to_do, "key"),
                 count(in_scope)
             ));

@@ -49,6 +49,17 @@ pub(super) struct KeysJson {
     bytes: Option<u64>,
     /// How long it may take; null where that cannot be told.
     time: Option<KeyTimeJson>,
+    /// What earlier steps of the plan bring, which is in none of the numbers above; null where none do.
+    coming: Option<ComingKeysJson>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ComingKeys")]
+struct ComingKeysJson {
+    /// How many at most.
+    at_most: u64,
+    /// The steps that bring them.
+    by: Vec<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -174,6 +185,10 @@ impl From<&KeyCounts> for KeysJson {
                     most_ms,
                 },
             ),
+            coming: keys.coming.as_ref().map(|coming| ComingKeysJson {
+                at_most: coming.at_most,
+                by: coming.by.iter().map(ToString::to_string).collect(),
+            }),
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::model::config::PlanConfig;
 use crate::model::lint::Finding;
 use crate::model::plan::{
-    Action, KeyCounts, PlannedStatement, RedisContent, Resolution, SqlContent, Step, StepContent,
-    StepEvidence, TableSize,
+    Action, ComingKeys, KeyCounts, PlannedStatement, RedisContent, Resolution, SqlContent, Step,
+    StepContent, StepEvidence, TableSize,
 };
 use crate::model::redis::declaration::Declaration;
 use crate::model::sql::TableWork;
@@ -192,6 +192,22 @@ pub(super) fn table_words(table: &TableSize) -> String {
     format!("{}: {rows}, {}", table.table, bytes(table.bytes))
 }
 
+/// The keys that earlier steps bring, after the words for those that are there, if any are.
+fn coming_words(coming: &ComingKeys, there: Option<String>) -> String {
+    let by: Vec<String> = coming.by.iter().map(ToString::to_string).collect();
+    let by = by.join(", ");
+    match there {
+        None => format!(
+            "up to {}, all to come from {by}",
+            counted(coming.at_most, "key")
+        ),
+        Some(there) => format!(
+            "{there}; up to {} more to come from {by}",
+            count(coming.at_most)
+        ),
+    }
+}
+
 /// The keys that a step meets.
 pub(super) fn key_words(keys: &KeyCounts) -> String {
     let mut words = format!(
@@ -201,6 +217,9 @@ pub(super) fn key_words(keys: &KeyCounts) -> String {
         count(keys.done),
         count(keys.ignored)
     );
+    if let Some(coming) = &keys.coming {
+        words = coming_words(coming, (keys.in_scope > 0).then_some(words));
+    }
     match keys.extra_bytes {
         Some(0) => {}
         Some(extra) => words.push_str(&format!("; about {} more memory", bytes(extra))),

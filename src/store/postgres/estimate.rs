@@ -10,6 +10,7 @@ use crate::model::plan::{
     SqlContent, Step, StepContent, StepEvidence, TableSize, Warning, WarningKind,
 };
 use crate::model::sql::{QualifiedName, Risk, RiskKind};
+use crate::model::units::{bytes, counted};
 use crate::store::StoreError;
 
 impl PostgresStore {
@@ -141,24 +142,13 @@ impl<'a> Locks<'a> {
     }
 }
 
-/// `about 1.2 million rows, 300 MiB`.
+/// `about 1,234,567 rows, 300 MiB`.
 fn describe(size: &TableSize) -> String {
-    let rows = match size.rows {
-        None => "never analysed".to_owned(),
-        Some(rows) if rows < 10_000 => format!("about {rows} rows"),
-        Some(rows) if rows < 1_000_000 => format!("about {} thousand rows", rows / 1_000),
-        Some(rows) => format!(
-            "about {}.{} million rows",
-            rows / 1_000_000,
-            rows % 1_000_000 / 100_000
-        ),
-    };
-    let bytes = match size.bytes {
-        bytes if bytes < 1 << 20 => format!("{} KiB", bytes >> 10),
-        bytes if bytes < 1 << 30 => format!("{} MiB", bytes >> 20),
-        bytes => format!("{}.{} GiB", bytes >> 30, ((bytes % (1 << 30)) * 10) >> 30),
-    };
-    format!("{rows}, {bytes}")
+    let rows = size.rows.map_or_else(
+        || "never analysed".to_owned(),
+        |rows| format!("about {}", counted(rows, "row")),
+    );
+    format!("{rows}, {}", bytes(size.bytes))
 }
 
 #[cfg(test)]
@@ -194,10 +184,10 @@ mod tests {
     #[test]
     fn sizes_are_worded_for_people() {
         for (rows, bytes, words) in [
-            (None, 8192, "never analysed, 8 KiB"),
-            (Some(999), 0, "about 999 rows, 0 KiB"),
-            (Some(12_345), 5 << 20, "about 12 thousand rows, 5 MiB"),
-            (Some(1_250_000), 3 << 29, "about 1.2 million rows, 1.5 GiB"),
+            (None, 8192, "never analysed, 8.0 KiB"),
+            (Some(999), 0, "about 999 rows, 0 B"),
+            (Some(12_345), 5 << 20, "about 12,345 rows, 5.0 MiB"),
+            (Some(1_250_000), 3 << 29, "about 1,250,000 rows, 1.5 GiB"),
         ] {
             assert_eq!(
                 describe(&TableSize {

@@ -15,7 +15,8 @@ use crate::model::config::PlanConfig;
 use crate::model::plan::{Action, KeyCounts, KeyTime, Step, StepEvidence, Warning, WarningKind};
 use crate::model::redis::declaration::Declaration;
 use crate::model::redis::findings::Findings;
-use crate::model::redis::op::{Decision, Item, Op, Sort, Work};
+use crate::model::redis::op::{Decision, Item, KeyView, Op, Recorded, Sort, Work};
+use crate::model::units::counted;
 use crate::store::StoreError;
 
 /// What was decided of all keys of a step.
@@ -25,6 +26,8 @@ struct Outlook {
     done: u64,
     excepted: u64,
     lossy: u64,
+    /// Sources to be cleaned up whose copy is gone.
+    copyless: u64,
     findings: Findings,
     /// Keys that need work, by step.
     work: BTreeMap<usize, Sample>,
@@ -32,14 +35,6 @@ struct Outlook {
 
 /// Keys of which the speed of reading tells something.
 const ENOUGH: u64 = 1_000;
-
-/// How often a run goes over all keys at most, where nobody else writes: before a step that cannot be undone, for
-/// the work, and to prove that nothing is left.
-const READINGS: u64 = 3;
-
-/// How many times as long as to read a key it may take to write one, with the pauses so that other clients
-/// hardly wait. In docs/benchmarks.md a run takes up to 3 times as long as its plan; this leaves three times that.
-const WRITE_TO_READ: u64 = 9;
 
 impl RedisStore {
     pub(super) async fn estimate_step(
@@ -71,8 +66,19 @@ impl RedisStore {
         }
         if outlook.lossy > 0 {
             let message = format!(
-                "{} keys have values that the way back would not restore",
-                outlook.lossy
+                "{} with values that the way back would not restore",
+                counted(outlook.lossy, "key")
+            );
+            warnings.push(Warning {
+                kind: WarningKind::DataLoss,
+                message,
+                line: None,
+            });
+        }
+        if outlook.copyless > 0 {
+            let message = format!(
+                "{} whose copy was deleted since it was made: nothing else holds that",
+                counted(outlook.copyless, "source")
             );
             warnings.push(Warning {
                 kind: WarningKind::DataLoss,
@@ -100,8 +106,8 @@ impl RedisStore {
             }
             if outlook.excepted > 0 {
                 let message = format!(
-                    "{} keys have values in neither form; they stay, and are recorded",
-                    outlook.excepted
+                    "{} with values in neither form; they stay, and are recorded",
+                    counted(outlook.excepted, "key")
                 );
                 warnings.push(Warning {
                     kind: WarningKind::Other,
@@ -129,6 +135,7 @@ impl RedisStore {
             extra_bytes,
             bytes: self.bytes(session, &outlook.work).await?,
             time: time(survey.in_scope, outlook.to_do, took),
+            coming: None,
         };
         Ok(StepEvidence {
             keys: Some(keys),
@@ -156,13 +163,7 @@ impl RedisStore {
                     let views = self.views(session, &step.id, buckets, items).await?;
                     let outlook = &mut lock().1;
                     for (item, view) in items.iter().zip(&views) {
-                        outlook.count(
-                            &step.action,
-                            item,
-                            item.decide(view),
-                            view.target,
-                            lossy_allowed,
-                        );
+                        outlook.count(&step.action, item, view, lossy_allowed);
                     }
                 }
                 Ok(())
@@ -230,35 +231,20 @@ impl RedisStore {
     }
 }
 
-/// How long a step may take, from how long it took to read its keys: at least one reading of all of them, at
-/// most all readings and the writing of those to do, where no limit was set.
+/// How long a step may take, from how long it took to read its keys.
 fn time(read: u64, to_do: u64, took: Duration) -> Option<KeyTime> {
-    let micros = u64::try_from(took.as_micros()).ok()?.max(1);
+    let micros = took.as_micros().max(1);
     if to_do == 0 || read < ENOUGH {
         return None;
     }
-    let ms = |keys: u64| {
-        let micros = u128::from(keys) * u128::from(micros) / u128::from(read);
-        u64::try_from(micros / 1000).unwrap_or(u64::MAX)
-    };
-    Some(KeyTime {
-        read_per_second: u64::try_from(u128::from(read) * 1_000_000 / u128::from(micros)).ok()?,
-        least_ms: ms(read),
-        most_ms: ms((READINGS * read).saturating_add(to_do.saturating_mul(WRITE_TO_READ))),
-    })
+    let per_second = u64::try_from(u128::from(read) * 1_000_000 / micros).ok()?;
+    Some(KeyTime::from_speed(per_second, read, to_do))
 }
 
 impl Outlook {
-    fn count(
-        &mut self,
-        action: &Action,
-        item: &Item<'_>,
-        decision: Decision,
-        target: bool,
-        lossy_allowed: bool,
-    ) {
+    fn count(&mut self, action: &Action, item: &Item<'_>, view: &KeyView, lossy_allowed: bool) {
         let before = self.to_do;
-        self.judge(action, item, decision, target, lossy_allowed);
+        self.judge(action, item, view, lossy_allowed);
         if self.to_do > before {
             self.work
                 .entry(item.step.number)
@@ -267,20 +253,16 @@ impl Outlook {
         }
     }
 
-    fn judge(
-        &mut self,
-        action: &Action,
-        item: &Item<'_>,
-        decision: Decision,
-        target: bool,
-        lossy_allowed: bool,
-    ) {
+    fn judge(&mut self, action: &Action, item: &Item<'_>, view: &KeyView, lossy_allowed: bool) {
+        let decision = item.decide(view);
         match action {
             Action::Cleanup => {
                 let left = match item.step.op {
                     Op::Script(_) => item.step.op.has_cleanup() && decision == Decision::Done,
                     _ => item.step.op.has_cleanup() && decision != Decision::Gone,
                 };
+                let was_copied = view.recorded == Some(Recorded::Copied);
+                self.copyless += u64::from(left && was_copied && !view.target);
                 *if left {
                     &mut self.to_do
                 } else {
@@ -293,7 +275,7 @@ impl Outlook {
                 if matches!(item.step.op, Op::Copy(_) | Op::Set(_) | Op::Script(_)) =>
             {
                 let there = match item.step.op {
-                    Op::Copy(_) => target,
+                    Op::Copy(_) => view.target,
                     _ => decision == Decision::Done,
                 };
                 *if there {

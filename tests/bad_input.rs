@@ -188,7 +188,9 @@ fn refused_folder(files: &[(&str, &str)], words: &[&str]) {
     let project = files.iter().fold(stores.empty(), |project, (path, text)| {
         project.file(path, text)
     });
-    for arguments in ALL {
+    // A lease can be looked at, and broken, whatever is in the folder.
+    project.migrate("unlock").ok();
+    for arguments in ALL.iter().filter(|name| **name != "unlock") {
         project.migrate(arguments).refuses(1, words);
     }
     project.run(&["serve", "--", "true"]).refuses(1, words);
@@ -414,6 +416,52 @@ fn u17_an_edited_applied_migration() {
 }
 
 /// A port that nobody listens on.
+#[test]
+fn a_plan_that_could_not_be_saved_is_refused_before_it_is_made() {
+    let mut stores = Stores::new();
+    let project = stores.project();
+    fs::create_dir(project.path("folder")).unwrap();
+    stores.settle();
+    for (out, words) in [
+        (
+            "nowhere/plan.bin",
+            &["there is no folder nowhere", "mkdir -p nowhere"][..],
+        ),
+        ("folder", &["folder is a folder, not a plan file"]),
+        ("-", &["- is no file", "-out plan.bin"]),
+    ] {
+        for command in ["plan", "cleanup"] {
+            let ended = project.migrate(&format!("{command} -out {out}"));
+            ended.refuses(1, words);
+        }
+    }
+    assert!(!project.path("-").exists());
+    stores.unchanged();
+}
+
+#[test]
+fn a_server_that_takes_the_connection_and_never_answers_is_given_up() {
+    let stores = Stores::new();
+    // Connections wait in its queue; nobody takes them out.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let project = stores.project().postgres_url(&format!(
+        "postgres://me:hunter2@{address}/db?connect_timeout=1"
+    ));
+    project.migrate("list").refuses(
+        1,
+        &[
+            &format!("Postgres at {address}"),
+            "it does not answer as Postgres does",
+            "[postgres] url",
+        ],
+    );
+    project
+        .run(&["serve", "--", "true"])
+        .refuses(1, &["it does not answer as Postgres does"]);
+    stores.unchanged();
+}
+
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -636,9 +684,13 @@ fn a_full_disk_leaves_the_old_plan_whole() {
         outpost_program(),
     ]);
     project.prepare(&mut command);
-    project
-        .end(command)
-        .refuses(1, &["cannot write plan.bin", "still whole"]);
+    project.end(command).refuses(
+        1,
+        &[
+            "cannot write plan.bin",
+            "a file of that name, where there was one, is as it was",
+        ],
+    );
     assert_eq!(fs::read(project.path("plan.bin")).unwrap(), old);
     assert_eq!(names(&project), files, "no temporary file stays");
     stores.unchanged();

@@ -187,6 +187,23 @@ fn u06_a_plan_is_applied_as_it_was_saved_and_never_made_anew() {
 }
 
 #[test]
+fn u06_a_plan_needs_no_schema_folder_and_neither_does_unlock() {
+    let (database, redis) = (fresh_database(), fresh_redis());
+    let project = Project::outpost(&database, &redis);
+    project.migrate("plan -out plan.bin").ok();
+    fs::rename(project.path("schema"), project.path("elsewhere")).unwrap();
+    project
+        .migrate("apply nowhere.bin")
+        .exits(1)
+        .says("nowhere.bin")
+        .says("outpost migrate plan -out FILE");
+    project.migrate("unlock").ok();
+    project.migrate("apply plan.bin").ok();
+    fs::rename(project.path("elsewhere"), project.path("schema")).unwrap();
+    all_are(&project, "applied");
+}
+
+#[test]
 fn cleanup_asks_and_removes_what_is_proven() {
     let (database, redis) = (fresh_database(), fresh_redis());
     legacy_tenants(&redis, 5);
@@ -503,14 +520,13 @@ fn c12_every_json_document_parses_and_has_a_version() {
             }
         }
     }
-    let again = project.migrate("apply --yes --format json").ok();
-    assert!(
-        again
-            .stdout
-            .lines()
-            .all(|l| serde_json::from_str::<Value>(l).is_ok()),
-        "{again:?}"
-    );
+    // Nothing to do is an answer, too.
+    for arguments in ["apply --yes --format json", "apply plan.bin --format json"] {
+        let report = project.migrate(arguments).ok().json();
+        assert_eq!(report["event"], "report", "{report}");
+        assert_eq!(report["complete"], true, "{report}");
+        assert_eq!(report["steps"], Value::Array(Vec::new()), "{report}");
+    }
 }
 
 #[test]
@@ -673,6 +689,11 @@ fn help_and_wrong_usage() {
         assert_eq!(ended.stderr, "");
     }
     project.run(&["--help"]).says("4    the plan is stale");
+    // Neither decision is put before the other.
+    project
+        .run(&["migrate", "resolve", "sql/0001_a"])
+        .exits(64)
+        .says("<--applied|--rolled-back>");
     for arguments in [
         &["migrate"][..],
         &["migrate", "plan", "--no-such"],

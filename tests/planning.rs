@@ -10,6 +10,7 @@ use outpost::model::codec::FORMAT;
 use outpost::model::config::{AdoptMissing, Ahead};
 use outpost::model::graph::{Graph, GraphError};
 use outpost::model::id::{MigrationId, StoreKind};
+use outpost::model::lease::{Holder, LeaseInfo};
 use outpost::model::plan::{Action, PlanError, Purpose, Resolution, StepContent};
 use outpost::model::state::{Doing, LedgerStatus, MarkerStatus, Proof};
 use outpost::model::status::{Gate, Status, statuses};
@@ -924,6 +925,50 @@ fn c13_a_database_that_is_ahead_opens_the_gate_as_the_policy_says() {
         let gate = Gate::new("1", &statuses, &catalog, &state.0, policy);
         assert_eq!((gate.open(), gate.warns()), (open, warns), "{policy:?}");
         assert_eq!(gate.ahead[0].id, id("sql/0002_b"));
+    }
+}
+
+#[test]
+fn a_step_that_was_begun_is_running_while_its_run_is_alive_and_interrupted_after() {
+    let project = Project::new("sql/0001_a");
+    let begun = || project.standing(State::empty(), "sql/0001_a", partial(Doing::Apply));
+    let held = |holder: bool, expires_in_ms: i64| {
+        let mut state = begun();
+        let store = state.0.stores.get_mut(&StoreKind::Sql).unwrap();
+        store.lease = Some(LeaseInfo {
+            id: "1".to_owned(),
+            token: 1,
+            holder: holder.then(|| Holder {
+                user: "me".to_owned(),
+                host: "here".to_owned(),
+                pid: 1,
+                plan: String::new(),
+                signer: None,
+            }),
+            since: String::new(),
+            expires_in_ms,
+        });
+        state
+    };
+    let (running, interrupted) = (
+        Status::Running {
+            doing: Doing::Apply,
+        },
+        Status::Interrupted {
+            doing: Doing::Apply,
+        },
+    );
+    for (state, expected) in [
+        (begun(), &interrupted),
+        (held(true, 29_000), &running),
+        // Not renewed for longer than a live run lets pass.
+        (held(true, 5_000), &interrupted),
+        (held(true, -1), &interrupted),
+        // An earlier tool's lock says nothing of our step.
+        (held(false, 29_000), &interrupted),
+    ] {
+        assert_eq!(status_of(&project, &state, "sql/0001_a"), *expected);
+        assert!(!gate(&project, &state, Ahead::Allow).open());
     }
 }
 

@@ -20,6 +20,29 @@ use crate::source;
 use crate::store::postgres::PostgresStore;
 use crate::store::redis::{Limits, RedisStore};
 
+/// The configuration and the stores that it names: all that a command needs which does not look at migrations,
+/// so that it works where the schema folder is missing or broken.
+pub(super) struct Target {
+    /// The folder of outpost.toml.
+    folder: PathBuf,
+    pub(super) config: Config,
+    pub(super) stores: Stores,
+}
+
+impl Target {
+    /// Reads `outpost.toml`. Connects to nothing yet, and works Redis no harder than these limits allow.
+    pub(super) fn load(globals: &Globals, limits: Limits) -> Result<Self, CliError> {
+        let folder = source::folder_of(&globals.config);
+        let config = source::config(&globals.config)?;
+        let stores = stores(&config, &folder, limits)?;
+        Ok(Self {
+            folder,
+            config,
+            stores,
+        })
+    }
+}
+
 /// A project: its configuration and its schema folder, read and checked.
 pub(super) struct Project {
     /// The folder of outpost.toml.
@@ -38,13 +61,15 @@ impl Project {
 
     /// The same, for a command that works Redis no harder than these limits allow.
     pub(super) fn load_limited(globals: &Globals, limits: Limits) -> Result<Self, CliError> {
-        let folder = source::folder_of(&globals.config);
-        let config = source::config(&globals.config)?;
+        let Target {
+            folder,
+            config,
+            stores,
+        } = Target::load(globals, limits)?;
         let relevant = config.plan_relevant();
         let catalog = source::catalog(&folder.join(&config.schema.path), &relevant)?;
         let graph = Graph::new(&catalog)?;
         check_versions(&catalog)?;
-        let stores = stores(&config, &folder, limits)?;
         Ok(Self {
             folder,
             config,

@@ -75,7 +75,7 @@ pub(super) enum CliError {
     Unpinned,
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    #[error("{store} is held by nobody: there is nothing to unlock")]
+    #[error("nobody holds the lease of {store}: there is nothing to unlock")]
     NotLocked { store: String },
     #[error("no store's lease has the id {0}")]
     UnknownLease(String),

@@ -368,6 +368,7 @@ impl Walk<'_> {
                 action,
                 error: error.to_string(),
                 hint: error.hint(),
+                interrupted: error.kind == StoreErrorKind::Cancelled,
             }),
         }
     }

@@ -103,6 +103,8 @@ pub enum Event {
         error: String,
         /// What to do next.
         hint: Option<String>,
+        /// Whether it is only that somebody stopped the run.
+        interrupted: bool,
     },
     /// The run is over.
     RunFinished {

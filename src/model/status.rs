@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::model::catalog::Catalog;
 use crate::model::config::Ahead;
 use crate::model::id::{MigrationId, StoreKind};
+use crate::model::lease::LeaseInfo;
 use crate::model::state::{Doing, GolangVersion, LedgerStatus, ObservedState};
 
 /// Where a migration stands.
@@ -28,6 +29,11 @@ pub enum Status {
     Pending,
     /// An earlier tool recorded it; the next apply adopts it.
     Unadopted,
+    /// A run that is alive has begun a step and not finished it.
+    Running {
+        /// What it is doing.
+        doing: Doing,
+    },
     /// A step was begun and not finished.
     Interrupted {
         /// What it was doing.
@@ -54,6 +60,7 @@ impl Status {
             Self::Skipped { .. } => "skipped",
             Self::Pending => "pending",
             Self::Unadopted => "unadopted",
+            Self::Running { .. } => "running",
             Self::Interrupted { .. } => "interrupted",
             Self::Dirty => "dirty",
             Self::Edited => "edited",
@@ -67,7 +74,12 @@ impl Status {
     pub fn blocks(&self) -> bool {
         matches!(
             self,
-            Self::Pending | Self::Unadopted | Self::Interrupted { .. } | Self::Dirty | Self::Edited
+            Self::Pending
+                | Self::Unadopted
+                | Self::Running { .. }
+                | Self::Interrupted { .. }
+                | Self::Dirty
+                | Self::Edited
         )
     }
 }
@@ -159,7 +171,12 @@ fn status(
         LedgerStatus::Partial { doing } => Some(doing),
         _ => None,
     }) {
-        return Status::Interrupted { doing };
+        // A lease of an earlier tool is no run of ours.
+        let alive = |lease: &LeaseInfo| lease.holder.is_some() && lease.being_renewed();
+        return match store.lease.as_ref().is_some_and(alive) {
+            true => Status::Running { doing },
+            false => Status::Interrupted { doing },
+        };
     }
     if id.store() == StoreKind::Sql && store.legacy.dirty_at() == Some(id.number()) {
         return Status::Dirty;

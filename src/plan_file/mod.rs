@@ -24,6 +24,17 @@ pub enum PlanFileError {
     /// It is a folder.
     #[error("{} is a folder, not a plan file", .0.display())]
     Folder(PathBuf),
+    /// The folder that it should be in is not there.
+    #[error("cannot write {}: there is no folder {}", path.display(), folder.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// `-`, which other tools take for standard output.
+    #[error("- is no file: a plan is bytes that are kept and applied")]
+    Dash,
     /// Its content is no plan.
     #[error("{}: {source}", path.display())]
     Content {
@@ -42,8 +53,12 @@ impl PlanFileError {
                 Some("make the plan first: outpost migrate plan -out FILE".to_owned())
             }
             Self::Io { .. } => {
-                Some("nothing was changed: an older file of that name is still whole".to_owned())
+                Some("a file of that name, where there was one, is as it was".to_owned())
             }
+            Self::NoFolder { folder, .. } => {
+                Some(format!("make it first: mkdir -p {}", folder.display()))
+            }
+            Self::Dash => Some("name a file: -out plan.bin".to_owned()),
             Self::Folder(_) => Some("name a file in it".to_owned()),
             Self::Content { source, .. } => source.hint(),
         }
@@ -146,6 +161,29 @@ pub fn write(path: &Path, plan: &Plan) -> Result<(), PlanFileError> {
     PlanFile::of(path, plan)?.save()
 }
 
+/// Whether a plan can be saved under this name, as far as that can be told without writing: asked before a plan is
+/// made, which may take a while.
+///
+/// # Errors
+/// A folder that is not there, a folder in the place of the file, and `-`.
+pub fn check(path: &Path) -> Result<(), PlanFileError> {
+    if path == Path::new("-") {
+        return Err(PlanFileError::Dash);
+    }
+    if path.is_dir() {
+        return Err(PlanFileError::Folder(path.to_owned()));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(PlanFileError::NoFolder {
+                path: path.to_owned(),
+                folder: folder.to_owned(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn save(path: &Path, bytes: &[u8]) -> Result<(), PlanFileError> {
     let io = |source| PlanFileError::Io {
         doing: "write",
@@ -179,8 +217,10 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // A temporary file is created with mode 0600, and keeps it when it is renamed into place.
     let mut file = tempfile::Builder::new()
         .prefix(".outpost-plan-")
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
+        .tempfile_in(folder)
+        // Its own words name a file that nobody asked for.
+        .map_err(|e| std::io::Error::from(e.kind()))?;
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     std::fs::File::open(folder)?.sync_all()

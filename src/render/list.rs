@@ -64,7 +64,7 @@ pub fn list(out: &mut dyn Write, style: Style, view: &ListView<'_>) -> io::Resul
 fn row(migration: &MigrationStatus) -> Vec<Cell> {
     let tone = Some(status_tone(&migration.status));
     let mut status = migration.status.label().to_owned();
-    if let Status::Interrupted { doing } = &migration.status {
+    if let Status::Interrupted { doing } | Status::Running { doing } = &migration.status {
         let doing = match doing {
             crate::model::state::Doing::Apply => "apply",
             crate::model::state::Doing::Revert => "revert",
@@ -204,12 +204,13 @@ fn summary(view: &ListView<'_>) -> String {
 }
 
 /// The order of the labels in the summary.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
     "applied",
     "cleaned",
     "skipped",
     "unadopted",
     "pending",
+    "running",
     "interrupted",
     "dirty",
     "edited",
@@ -244,13 +245,21 @@ pub(super) fn next(migrations: &[MigrationStatus]) -> Option<String> {
             edited.id
         ));
     }
-    first(|s| {
-        matches!(
-            s,
-            Status::Pending | Status::Unadopted | Status::Interrupted { .. }
-        )
-    })
-    .map(|_| "to see what would be done: outpost migrate plan -out plan.bin".to_owned())
+    if let Some(running) = first(|s| matches!(s, Status::Running { .. })) {
+        return Some(format!(
+            "a run is at {}; outpost migrate list shows who",
+            running.id
+        ));
+    }
+    // Not a command that saves a plan: it would take the place of the one that goes on.
+    if let Some(half) = first(|s| matches!(s, Status::Interrupted { .. })) {
+        return Some(format!(
+            "{id} was interrupted; run the same plan again: outpost migrate apply FILE, or decide: outpost migrate resolve {id} --applied, or --rolled-back",
+            id = half.id
+        ));
+    }
+    first(|s| matches!(s, Status::Pending | Status::Unadopted))
+        .map(|_| "to see what would be done: outpost migrate plan -out plan.bin".to_owned())
 }
 
 #[derive(Serialize)]

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::model::id::MigrationId;
+use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lock::{Lock, LockFinding};
 use crate::render::json;
 use crate::render::style::{Style, Tone};
-use crate::render::text::{line, wrapped};
+use crate::render::text::{line, paragraph, wrapped};
 use crate::render::units::counted_len;
 
 /// Writes which files a new migration consists of.
@@ -26,7 +26,13 @@ pub fn created(
     for file in files {
         writeln!(out, "  {}", line(&file.display().to_string()))?;
     }
-    Ok(())
+    let next = match id.store() {
+        StoreKind::Sql => "Write the statements, then: outpost migrate lint",
+        StoreKind::Redis => {
+            "Declare the scope and the steps before anything else: no other command reads the project while a declaration has no step. Then: outpost migrate lint"
+        }
+    };
+    paragraph(out, style, Tone::Faint, next)
 }
 
 /// Writes what was pinned, and where.

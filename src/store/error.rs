@@ -226,7 +226,7 @@ impl StoreError {
             StoreErrorKind::LeaseHeld(info) => format!("wait for it with --lock-wait, or, if that run is dead: outpost migrate unlock {}", info.id),
             StoreErrorKind::LeaseLost => "make sure that no other run is under way, then run the same plan again".to_owned(),
             StoreErrorKind::EarlierTool { .. } => "wait until golang-migrate is done, then plan again".to_owned(),
-            StoreErrorKind::Statement(_) => "correct the migration, plan again and apply; nothing of a transaction stays behind".to_owned(),
+            StoreErrorKind::Statement(_) => "if the migration is wrong, correct it and plan again; nothing of a transaction stays behind".to_owned(),
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
             StoreErrorKind::Script { .. } => "correct the script, then plan again; keys that it has dealt with are those for which its check asks for no work".to_owned(),
             StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),

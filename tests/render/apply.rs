@@ -187,6 +187,7 @@ fn events() -> Vec<Event> {
             action: "apply",
             error: failure().to_string(),
             hint: failure().hint(),
+            interrupted: false,
         },
         Event::RunFinished {
             done: 1,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::cli::args::Globals;
-use crate::cli::context::{Project, block_on, duration, holder};
+use crate::cli::context::{Project, Target, block_on, duration, holder};
 use crate::cli::error::{self, CliError};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
@@ -13,6 +13,7 @@ use crate::cli::migrate::signature::Trust;
 use crate::cli::output::Output;
 use crate::cli::prompt;
 use crate::engine::{self, Applied, ApplyOptions, Stores};
+use crate::model::config::Config;
 use crate::model::event::{Event, Events};
 use crate::model::lease::Holder;
 use crate::model::plan::Plan;
@@ -104,34 +105,37 @@ pub(super) enum ApplyFormat {
 
 impl Apply {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let project = Project::load_limited(globals, self.how.limits())?;
-        let trust = Trust::new(
-            self.allowed_signers.as_deref(),
-            &project.config.signing,
-            globals,
-        )?;
-        match &self.plan {
-            // The review was the question: a saved plan is applied without another one.
-            Some(path) => {
-                let file = PlanFile::open(path)?;
-                let signer = trust.signer(&file)?;
-                let plan = file.plan()?;
-                if let Some(signer) = &signer
-                    && self.how.format == ApplyFormat::Text
-                {
-                    output.tell(|out, style| render::signed_by(out, style, signer));
-                }
-                let again = format!("outpost migrate apply {}", path.display());
-                self.how
-                    .apply(&project.stores, &plan, signer, &again, output)
-            }
-            None => {
-                trust.allow_unsaved("outpost migrate plan -out FILE --sign KEY")?;
-                let plan = block_on(self.scope.plan(&project))?;
-                self.how
-                    .confirm_and_apply(&project.stores, &plan, "outpost migrate apply", output)
-            }
+        let Some(path) = &self.plan else {
+            let project = Project::load_limited(globals, self.how.limits())?;
+            let trust = self.trust(&project.config, globals)?;
+            trust.allow_unsaved("outpost migrate plan -out FILE --sign KEY")?;
+            let plan = block_on(self.scope.plan(&project))?;
+            return self.how.confirm_and_apply(
+                &project.stores,
+                &plan,
+                "outpost migrate apply",
+                output,
+            );
+        };
+        let file = PlanFile::open(path)?;
+        // The plan has all that runs: whether the schema folder is there does not matter any more.
+        let target = Target::load(globals, self.how.limits())?;
+        let signer = self.trust(&target.config, globals)?.signer(&file)?;
+        let plan = file.plan()?;
+        if let Some(signer) = &signer
+            && self.how.format == ApplyFormat::Text
+        {
+            output.tell(|out, style| render::signed_by(out, style, signer));
         }
+        let again = format!("outpost migrate apply {}", path.display());
+        // The review was the question: a saved plan is applied without another one.
+        self.how
+            .apply(&target.stores, &plan, signer, &again, output)
+    }
+
+    /// Whose signatures count.
+    fn trust(&self, config: &Config, globals: &Globals) -> Result<Trust, CliError> {
+        Trust::new(self.allowed_signers.as_deref(), &config.signing, globals)
     }
 }
 
@@ -158,6 +162,9 @@ impl How {
                 .print(|out, style| render::plan(out, style, &view(plan, None), Detail::Brief))?;
         }
         if plan.decision.is_empty() {
+            if self.format == ApplyFormat::Json {
+                nothing_done(plan, again, output)?;
+            }
             return Ok(Exit::Done);
         }
         if !self.yes {
@@ -216,7 +223,7 @@ impl How {
                 Applied::Ran(report) => {
                     output.print(|out, _| render::report_json(out, report, again))?
                 }
-                Applied::NothingToDo | Applied::Already => {}
+                Applied::NothingToDo | Applied::Already => nothing_done(plan, again, output)?,
             }
             Ok(match &applied {
                 Applied::Ran(report) if !report.complete() => {
@@ -240,6 +247,15 @@ impl How {
             found: plan.digest.to_string(),
         })
     }
+}
+
+/// The report, for programs, of a run that had nothing to do.
+fn nothing_done(plan: &Plan, again: &str, output: &Output) -> Result<(), CliError> {
+    let report = Report {
+        plan: plan.digest,
+        steps: Vec::new(),
+    };
+    output.print(|out, _| render::report_json(out, &report, again))
 }
 
 /// The exit code of a run that did not reach its end, by the first error.

@@ -18,16 +18,13 @@ use crate::render::{self, ResolveView};
 /// statement what is in place, as far as the catalog can tell, and for Redis how many keys still need work;
 /// asks, and records the decision and who took it. Runs no migration.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("decision").args(["applied", "rolled_back"]).required(true))]
 pub(in crate::cli) struct Resolve {
     /// The migration
     id: MigrationId,
 
     /// It is in place
-    #[arg(
-        long,
-        conflicts_with = "rolled_back",
-        required_unless_present = "rolled_back"
-    )]
+    #[arg(long)]
     applied: bool,
 
     /// Nothing of it is in place

@@ -15,8 +15,8 @@ use crate::model::plan::Plan;
 use crate::model::signing::{
     self, AllowedSigners, Judgement, KeyProblem, Refusal, Signed, Signer, SigningKey,
 };
-use crate::plan_file::PlanFile;
 use crate::plan_file::signature::{self as files, SignatureFileError};
+use crate::plan_file::{self, PlanFile};
 use crate::render;
 use crate::source;
 
@@ -48,8 +48,10 @@ impl Key {
 }
 
 impl Sign {
-    /// Reads the key, and asks for its passphrase where it has one: before any work is done.
+    /// Checks where the plan goes and reads the key, and asks for its passphrase where it has one: before any work
+    /// is done.
     pub(super) fn key(&self, out: Option<&Path>, output: &Output) -> Result<Option<Key>, CliError> {
+        out.map(plan_file::check).transpose()?;
         let (Some(path), Some(out)) = (&self.sign, out) else {
             return Ok(None);
         };

@@ -1,12 +1,13 @@
 use clap::Args;
 
 use crate::cli::args::Globals;
-use crate::cli::context::{Project, block_on, store_name};
+use crate::cli::context::{Target, block_on, store_name};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::prompt;
 use crate::render;
+use crate::store::redis::Limits;
 
 /// Show who holds the lease, or break a dead run's lease
 ///
@@ -28,10 +29,10 @@ pub(in crate::cli) struct Unlock {
 
 impl Unlock {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let project = Project::load(globals)?;
+        let target = Target::load(globals, Limits::default())?;
         let leases = block_on(async {
             let mut leases = Vec::new();
-            for (kind, store) in project.stores.iter() {
+            for (kind, store) in target.stores.iter() {
                 leases.push((kind, store.lease().await?));
             }
             Ok(leases)
@@ -74,7 +75,7 @@ impl Unlock {
         }
         block_on(async {
             for (kind, _) in &held {
-                if let Some(store) = project.stores.get(*kind) {
+                if let Some(store) = target.stores.get(*kind) {
                     store.break_lease(id).await?;
                 }
             }

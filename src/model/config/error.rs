@@ -234,8 +234,9 @@ impl ConfigProblem {
             Self::Value { expected, .. } => format!("write {expected}"),
             Self::Address { problem, .. } => problem.hint(),
             Self::LiteralPassword { key } => format!(
-                "put it into the environment, and write `{} = \"${{NAME}}\"`; Postgres also reads PGPASSFILE",
-                key.rsplit('.').next().unwrap_or(key)
+                "put it into the environment, and write `{} = \"${{NAME}}\"`{}",
+                key.rsplit('.').next().unwrap_or(key),
+                if key.starts_with("postgres.") { "; PGPASSFILE is read, too" } else { "" }
             ),
             Self::Credentials { .. } | Self::SecretVariable { .. } => {
                 "plans are stored and shown: keep secrets out of everything but the stores' urls".to_owned()

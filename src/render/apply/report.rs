@@ -54,8 +54,12 @@ pub fn report(
     if report.complete() {
         return Ok(());
     }
-    let words = "What is applied is recorded and is not repeated. To go on with the same plan:";
-    wrapped(words, style.room(0))
+    let goes_on = match failures(report) {
+        0 => "To go on with the same plan:",
+        _ => "Once the cause is gone, this goes on with the same plan:",
+    };
+    let words = format!("What is applied is recorded and is not repeated. {goes_on}");
+    wrapped(&words, style.room(0))
         .iter()
         .try_for_each(|text| writeln!(out, "{text}"))?;
     writeln!(out, "  {}", line(resume))
@@ -98,6 +102,16 @@ fn was_interrupted(outcome: &StepOutcome<StoreError>) -> bool {
     matches!(outcome, StepOutcome::Failed(error) if error.kind == StoreErrorKind::Cancelled)
 }
 
+/// How many steps failed by themselves.
+fn failures(report: &Report<StoreError>) -> usize {
+    let interrupted = report
+        .steps
+        .iter()
+        .filter(|s| was_interrupted(&s.outcome))
+        .count();
+    report.failed() - interrupted
+}
+
 fn summary(report: &Report<StoreError>) -> String {
     let already = report
         .steps
@@ -108,12 +122,8 @@ fn summary(report: &Report<StoreError>) -> String {
     if already > 0 {
         parts.push(format!("{already} done before"));
     }
-    let interrupted = report
-        .steps
-        .iter()
-        .filter(|s| was_interrupted(&s.outcome))
-        .count();
-    let failed = report.failed() - interrupted;
+    let failed = failures(report);
+    let interrupted = report.failed() - failed;
     if failed > 0 {
         parts.push(format!("{failed} failed"));
     }

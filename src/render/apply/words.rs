@@ -82,6 +82,12 @@ pub(super) fn words(style: Style, event: &Event) -> Option<String> {
             changed,
         } => about(Tone::Good, "✓", id, &done_words(id, action, *ms, *changed)),
         Event::StepFailed {
+            id,
+            action,
+            interrupted: true,
+            ..
+        } => about(Tone::Caution, "✗", id, &format!("{action} was interrupted")),
+        Event::StepFailed {
             id, action, error, ..
         } => about(
             Tone::Bad,

@@ -111,6 +111,7 @@ pub(in crate::render) fn symbol(status: &Status) -> char {
         Status::Skipped { .. } => '.',
         Status::Pending => '+',
         Status::Unadopted => '=',
+        Status::Running { .. } => '*',
         Status::Interrupted { .. } | Status::Dirty | Status::Edited => '!',
         Status::Ahead => '>',
         Status::Unwanted => '-',
@@ -129,7 +130,7 @@ fn look(status: &Status) -> Look {
         Status::Pending => Look::Add,
         Status::Unadopted => Look::Adopt,
         Status::Skipped { .. } | Status::Unwanted | Status::Unconfigured => Look::Off,
-        Status::Ahead => Look::Caution,
+        Status::Ahead | Status::Running { .. } => Look::Caution,
         Status::Interrupted { .. } | Status::Dirty | Status::Edited => Look::Trouble,
     }
 }

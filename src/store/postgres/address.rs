@@ -13,7 +13,7 @@ use crate::store::StoreErrorKind;
 use crate::store::tls::TlsProblem;
 
 /// How long a connection may take to come about, unless the address says otherwise.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How far TLS is used and the server's certificate checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

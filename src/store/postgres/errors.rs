@@ -2,6 +2,7 @@
 //! never hold one, and its complaints about an address are not passed on.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
@@ -124,6 +125,16 @@ pub(super) fn while_connecting(error: &Error, database: &str) -> StoreErrorKind 
         StoreErrorKind::Authentication { reason }
     } else {
         StoreErrorKind::Unreachable { reason }
+    }
+}
+
+/// Something took the connection and said nothing for that long.
+pub(super) fn no_answer(waited: Duration) -> StoreErrorKind {
+    StoreErrorKind::Unreachable {
+        reason: format!(
+            "it does not answer as Postgres does, within {} s",
+            waited.as_secs()
+        ),
     }
 }
 

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, pin_mut};
-use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage, SimpleQueryRow};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 
-use super::address::Target;
+use super::address::{CONNECT_TIMEOUT, Target};
 use super::{errors, tls};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -53,17 +53,30 @@ fn fields(row: &SimpleQueryRow) -> Result<Row, Error> {
         .collect()
 }
 
+/// How long to wait for a session: the limit for a TCP connection to each host, and once more for the handshake.
+fn patience(config: &Config) -> Duration {
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+    let limit = config
+        .get_connect_timeout()
+        .copied()
+        .unwrap_or(CONNECT_TIMEOUT);
+    limit.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX).saturating_add(1))
+}
+
 impl Session {
     /// Connects.
     pub(super) async fn open(target: &Target) -> Result<Self, StoreError> {
         let fail = |kind| errors::at(&target.shown, kind);
         let tls = tls::connector(target.tls, &target.files)
             .map_err(|problem| fail(StoreErrorKind::Tls(problem)))?;
-        let (client, connection) = target
-            .config
-            .connect(tls.clone())
-            .await
-            .map_err(|e| fail(errors::while_connecting(&e, &target.database)))?;
+        // The driver's own limit ends with the TCP connection; what answers nothing on it would be waited for
+        // without end.
+        let patience = patience(&target.config);
+        let (client, connection) =
+            tokio::time::timeout(patience, target.config.connect(tls.clone()))
+                .await
+                .map_err(|_| fail(errors::no_answer(patience)))?
+                .map_err(|e| fail(errors::while_connecting(&e, &target.database)))?;
         // It ends by itself when the client is dropped; its error is the client's error too.
         tokio::spawn(async move {
             let _ = connection.await;

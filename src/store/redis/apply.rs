@@ -15,6 +15,7 @@ use crate::model::plan::{Action, Plan, Step};
 use crate::model::redis::op::Op;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
+use crate::model::units::counted;
 use crate::store::{Run, StoreError};
 
 /// Which way a step over keys runs; `None` for one that only writes the ledger.
@@ -187,8 +188,8 @@ impl RedisStore {
         };
         if tally.excepted > 0 {
             note(format!(
-                "{} values fit neither form, and were recorded as exceptions",
-                tally.excepted
+                "recorded {} in neither form as exceptions",
+                counted(tally.excepted, "value")
             ));
         }
         if tally.kept > 0 {
@@ -198,14 +199,12 @@ impl RedisStore {
                 .map(|key| printable(key))
                 .collect();
             let why = match direction {
-                Direction::Clean => {
-                    "were kept: they were not copied by this migration, and their targets differ"
-                }
-                _ => "were kept as they are: what they were turned into has changed since",
+                Direction::Clean => "not copied by this migration, whose targets differ",
+                _ => "whose new form has changed since",
             };
             note(format!(
-                "{} keys {why}, such as {}",
-                tally.kept,
+                "kept {} {why}, such as {}",
+                counted(tally.kept, "key"),
                 samples.join(", ")
             ));
         }

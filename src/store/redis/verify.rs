@@ -106,7 +106,7 @@ impl RedisStore {
                     for (item, view) in items.iter().zip(&views) {
                         checks.judge(item, view);
                     }
-                    checks.compared(items, compared);
+                    checks.compared(items, &views, compared);
                 }
                 let mut state = lock();
                 state.2 += u64::try_from(keys.len()).unwrap_or_default();
@@ -189,13 +189,15 @@ impl Checks {
 
     /// Enters what comparing copies came to. A difference is no failure: once the application writes the new
     /// form, targets are newer. It is counted and said, since nothing here can tell newer from damaged.
-    fn compared(&mut self, items: &[Item<'_>], compared: Vec<Compared>) {
-        for (item, compared) in items.iter().zip(compared) {
+    fn compared(&mut self, items: &[Item<'_>], views: &[KeyView], compared: Vec<Compared>) {
+        for ((item, view), compared) in items.iter().zip(views).zip(compared) {
             let Some(check) = self.copies.get_mut(&item.step.number) else {
                 continue;
             };
             let what = match compared {
-                Compared::NoTarget => continue,
+                // One that was never made fails the check of its step.
+                Compared::NoTarget if view.recorded.is_none() || view.kind.is_none() => continue,
+                Compared::NoTarget => Some("its target was deleted since"),
                 Compared::Equal => None,
                 Compared::Different => Some("its target differs, being newer or damaged"),
                 Compared::TooLarge => Some("too large to compare"),

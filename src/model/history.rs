@@ -65,3 +65,57 @@ pub fn unexplained(
         .map(|(id, _)| id.clone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::checksum::Checksum;
+    use crate::model::state::HowApplied;
+
+    fn entry(action: &str, outcome: &str, plan: &str) -> HistoryEntry {
+        HistoryEntry {
+            seq: String::new(),
+            id: "sql/0001_a".to_owned(),
+            action: action.to_owned(),
+            outcome: outcome.to_owned(),
+            detail: None,
+            plan: plan.to_owned(),
+            signer: None,
+            actor: String::new(),
+            host: String::new(),
+            tool: String::new(),
+            started_at: String::new(),
+            ended_at: String::new(),
+            previous: String::new(),
+            hash: String::new(),
+            intact: true,
+        }
+    }
+
+    #[test]
+    fn a_record_is_explained_by_a_done_entry_of_its_own_plan_alone() {
+        let id: MigrationId = "sql/0001_a".parse().unwrap();
+        let record = LedgerEntry {
+            status: LedgerStatus::Applied {
+                how: HowApplied::Run,
+                cleaned: false,
+            },
+            checksum: Checksum::of_content(""),
+            plan: "third".to_owned(),
+            at: String::new(),
+            actor: String::new(),
+            checkpoint: None,
+            down: None,
+        };
+        let ledger = BTreeMap::from([(id.clone(), record)]);
+        let before = [
+            entry("apply", "done", "first"),
+            entry("revert", "done", "second"),
+            entry("apply", "failed", "third"),
+        ];
+        assert_eq!(unexplained(&ledger, &before), [id]);
+        let whole = [&before[..], &[entry("apply", "done", "third")]].concat();
+        assert!(unexplained(&ledger, &whole).is_empty());
+    }
+}

@@ -4,6 +4,7 @@ use outpost::model::state::Legacy;
 use outpost::store::{Store, StoreErrorKind};
 
 use crate::fixture::{Fixture, Recorder, apply, holder, plan, run, store};
+use crate::proxy::{Cut, cutting};
 use crate::support::{query_one_text, sql, wait_until};
 
 const EXPIRE: &str =
@@ -51,6 +52,83 @@ async fn c06_an_expired_lease_is_taken_over_and_its_old_holder_commits_nothing()
     assert_eq!(error.kind, StoreErrorKind::LeaseLost);
     assert!(fixture.entry("sql/0001_a").await.is_none());
     run(&fixture.store, &step, &plan, &new, &Recorder::default())
+        .await
+        .unwrap();
+}
+
+/// A sequence remembers a call whatever becomes of the transaction.
+#[tokio::test]
+async fn u13_no_statement_even_begins_under_a_lease_that_ran_out_or_was_taken_over() {
+    let fixture = Fixture::new();
+    sql(&fixture.database, "create sequence ran");
+    let ran = || query_one_text(&fixture.database, "select is_called::text from ran");
+    let plan = plan(1, &[], &[], Legacy::default());
+    let step = apply("sql/0001_a", "select nextval('ran')");
+    let events = Recorder::default();
+    let old = fixture.store.acquire("old", &holder()).await.unwrap();
+
+    sql(&fixture.database, EXPIRE);
+    let result = run(&fixture.store, &step, &plan, &old, &events).await;
+    assert_eq!(result.unwrap_err().kind, StoreErrorKind::LeaseLost);
+    assert_eq!(ran(), "false", "it had run out, and nobody had taken it");
+
+    fixture.store.acquire("new", &holder()).await.unwrap();
+    let result = run(&fixture.store, &step, &plan, &old, &events).await;
+    assert_eq!(result.unwrap_err().kind, StoreErrorKind::LeaseLost);
+    assert_eq!(ran(), "false", "somebody else had taken it");
+    assert!(fixture.entry("sql/0001_a").await.is_none());
+}
+
+/// Whoever waits for the row of a lease that had run out looks at it again once the wait is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn u13_of_two_that_take_over_at_the_same_moment_the_second_does_not_get_the_firsts_lease() {
+    let fixture = Fixture::new();
+    fixture.store.acquire("old", &holder()).await.unwrap();
+    sql(&fixture.database, EXPIRE);
+    let (first, connection) = tokio_postgres::connect(&fixture.database.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let take = "begin; update outpost.lease set id = 'first', token = nextval('outpost.token'), \
+                expires_at = clock_timestamp() + interval '30 seconds'";
+    first.batch_execute(take).await.unwrap();
+    let commit = async {
+        let database = fixture.database.clone();
+        let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        let waiting = tokio::task::spawn_blocking(move || {
+            wait_until("the second waits", || {
+                query_one_text(&database, waits) == "1"
+            });
+        });
+        waiting.await.unwrap();
+        first.batch_execute("commit").await.unwrap();
+    };
+    let second = holder();
+    let (result, ()) = tokio::join!(fixture.store.acquire("second", &second), commit);
+    let error = result.unwrap_err();
+    let StoreErrorKind::LeaseHeld(info) = &error.kind else {
+        panic!("{error:?}")
+    };
+    assert_eq!(info.id, "first");
+    assert_eq!(fixture.store.lease().await.unwrap().unwrap().id, "first");
+}
+
+/// What settles a broken connection raises the token of a run's own lease, and no other's.
+#[tokio::test]
+async fn u13_a_broken_connection_of_a_run_that_lost_its_lease_leaves_the_new_holders_token() {
+    let fixture = Fixture::new();
+    let plan = plan(1, &[], &[], Legacy::default());
+    let step = apply("sql/0001_a", "create table a (i int)");
+    let old = fixture.store.acquire("old", &holder()).await.unwrap();
+    sql(&fixture.database, EXPIRE);
+    let new = fixture.store.acquire("new", &holder()).await.unwrap();
+    let url = cutting(&fixture.database.url, "create table a", Cut::Before).await;
+    let events = Recorder::default();
+    let result = run(&store(&url, None), &step, &plan, &old, &events).await;
+    assert_eq!(result.unwrap_err().kind, StoreErrorKind::LeaseLost);
+    let held = fixture.store.lease().await.unwrap().unwrap();
+    assert_eq!((held.id.as_str(), held.token), ("new", new.token()));
+    run(&fixture.store, &step, &plan, &new, &events)
         .await
         .unwrap();
 }

@@ -53,7 +53,7 @@ fn env(name: &str) -> Option<String> {
     Some(
         match name {
             "DATABASE_URL" => "postgres://outpost:hunter2@db/app",
-            "REDIS_PASSWORD" => "hunter2",
+            "REDIS_PASSWORD" | "PGPASSWORD" => "hunter2",
             "KEY_FILE" => "k.pem",
             "KIND" => "rsmq",
             "QUOTED" => "a\"b'\n[redis]\n${KIND}",
@@ -609,6 +609,14 @@ fn c08_credentials_do_not_get_into_what_plans_hold() {
         ),
         (
             "[postgres]\nurl = \"postgres://u:${REDIS_PASSWORD}@h\"\n[vars]\nx = \"${REDIS_PASSWORD:-}\"",
+            8,
+        ),
+        (
+            "sentinels = [\"redis://:${REDIS_PASSWORD}@s\"]\n[vars]\nx = \"${REDIS_PASSWORD}\"",
+            7,
+        ),
+        (
+            "[postgres]\nurl = \"postgres://u@h/d\"\n[vars]\nx = \"${PGPASSWORD}\"",
             8,
         ),
     ] {

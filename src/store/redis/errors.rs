@@ -117,12 +117,18 @@ pub(super) fn is_passing(kind: &StoreErrorKind) -> bool {
     }
 }
 
-/// From an error while connecting, with TLS or without.
-pub(super) fn connecting(error: &RedisError, tls: bool) -> StoreErrorKind {
+/// From an error while connecting, with TLS or without. `password` is what the server was told: one that does
+/// not know `HELLO` or `AUTH` may say it back.
+pub(super) fn connecting(error: &RedisError, tls: bool, password: Option<&str>) -> StoreErrorKind {
     if let Some(problem) = TlsProblem::cause_of(error) {
         return StoreErrorKind::Tls(problem);
     }
-    match classify(error, "connecting") {
+    match without_login(classify(error, "connecting"), password) {
+        StoreErrorKind::Server { reason, .. } if reason.contains("HELLO") => {
+            StoreErrorKind::Unreachable {
+                reason: format!("{reason}; a server of that age takes a url without protocol"),
+            }
+        }
         // What either kind of port does with the other's first words.
         StoreErrorKind::Disconnected { reason } if tls && error.is_timeout() => {
             StoreErrorKind::Unreachable {
@@ -144,10 +150,57 @@ pub(super) fn connecting(error: &RedisError, tls: bool) -> StoreErrorKind {
     }
 }
 
+/// The same without the arguments of a command that was not understood, which are cut off anywhere, and
+/// without the password wherever else it is repeated.
+fn without_login(mut kind: StoreErrorKind, password: Option<&str>) -> StoreErrorKind {
+    const REPEATED: &str = ", with args beginning with";
+    if let StoreErrorKind::Authentication { reason }
+    | StoreErrorKind::Disconnected { reason }
+    | StoreErrorKind::NotReady { reason }
+    | StoreErrorKind::Permission { reason, .. }
+    | StoreErrorKind::Server { reason, .. } = &mut kind
+    {
+        if let Some(at) = reason.find(REPEATED) {
+            reason.truncate(at);
+        }
+        if let Some(password) = password.filter(|password| !password.is_empty()) {
+            *reason = reason.replace(password, "***");
+        }
+    }
+    kind
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn said(text: &str) -> RedisError {
+        let answer = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+        answer.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn c16_a_server_that_says_the_password_back_is_not_quoted() {
+        for text in [
+            "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'hunter2'",
+            "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `u`, `hunter2`",
+            "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'hunt",
+            "WRONGPASS hunter2 is not the password",
+            "NOAUTH not hunter2",
+            "NOPERM not for hunter2",
+            "LOADING soon, hunter2",
+            "ERR what is hunter2?",
+        ] {
+            let shown = connecting(&said(text), false, Some("hunter2")).to_string();
+            assert!(!shown.contains("hunt"), "{shown}");
+        }
+        let unknown = "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'pw'";
+        let shown = connecting(&said(unknown), false, Some("pw")).to_string();
+        assert!(shown.contains("unknown command 'HELLO'; "), "{shown}");
+        let plain = connecting(&said("ERR no"), false, Some("")).to_string();
+        assert!(plain.contains("no"), "{plain}");
+    }
 
     #[test]
     fn a_right_that_a_script_lacks_is_one_in_the_words_of_every_version() {
@@ -157,11 +210,9 @@ mod tests {
             "ERR ACL failure in script: User few has no permissions to run the 'restore' command script: 02fe, on @user_script:22.",
             "ERR Error running script (call to f_02fe): @user_script:22: -NOPERM this user has no permissions",
         ] {
-            let answer = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
-            let error = answer.extract_error().unwrap_err();
             assert!(
                 matches!(
-                    classify(&error, "writing"),
+                    classify(&said(text), "writing"),
                     StoreErrorKind::Permission { .. }
                 ),
                 "{text}"

@@ -33,7 +33,12 @@ impl Validator<'_> {
             .postgres
             .iter()
             .flat_map(|p| std::iter::once(&p.url).chain(&p.direct_url));
-        let redis = raw.redis.iter().flat_map(|r| &r.url);
+        let redis = raw.redis.iter();
+        let redis = redis.flat_map(|r| r.url.iter().chain(&r.sentinels));
+        // What an address without a password is completed with.
+        if raw.postgres.is_some() {
+            self.secret_variables.insert("PGPASSWORD".to_owned());
+        }
         for text in postgres.chain(redis) {
             // A broken template is reported when the url itself is read.
             let Ok(template) = Template::parse(&text.raw, &|_| false) else {

@@ -90,7 +90,10 @@ impl Dialer {
         client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|e| connecting(&e, self.certificates.is_some()))
+            .map_err(|e| {
+                let settings = client.get_connection_info().redis_settings();
+                connecting(&e, self.certificates.is_some(), settings.password())
+            })
     }
 
     fn client(&self, node: &Node) -> Result<Client, StoreErrorKind> {

@@ -184,3 +184,169 @@ impl RedisStore {
         let _ = Call::run_all(&calls, session, DOING).await;
     }
 }
+
+/// On one server: what is proven of a slot's fence does not ask where its slot lies.
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::config::Config;
+    use crate::model::lease::Holder;
+    use crate::sandbox::RedisServer;
+    use crate::store::Store as _;
+
+    const SLOT: u16 = 7;
+    const KEY: &str = "k";
+    const NONE: Option<String> = None;
+
+    struct Fenced {
+        // Ends with the test.
+        _server: RedisServer,
+        store: RedisStore,
+        lease: Lease,
+    }
+
+    impl Fenced {
+        /// A runner whose token is 9, and a key that it may remove.
+        async fn new() -> Self {
+            let server = RedisServer::start().unwrap();
+            let text = "[schema]\nversion = \"1\"\n[redis]\nurl = \"${URL}\"\n";
+            let url = |_: &str| Some(server.url().to_owned());
+            let config = Config::parse("outpost.toml", text, &url).unwrap();
+            let plan = config.plan_relevant();
+            let store = RedisStore::new(&config.redis.unwrap(), &plan, Path::new("/")).unwrap();
+            let holder = Holder {
+                user: "ann".to_owned(),
+                host: "box".to_owned(),
+                pid: 7,
+                plan: "p".repeat(64),
+                signer: None,
+            };
+            command(&store, &["SET", &store.keys.fence(), "8"]).await;
+            let lease = store.acquire("old", &holder).await.unwrap();
+            assert_eq!(lease.token(), 9);
+            command(&store, &["SET", KEY, "v"]).await;
+            Self {
+                _server: server,
+                store,
+                lease,
+            }
+        }
+
+        fn fence(&self) -> String {
+            self.store.keys.slot_fence(SLOT)
+        }
+
+        async fn say(&self, words: &[&str]) -> Option<String> {
+            command(&self.store, words).await
+        }
+
+        /// Removes the key, as a step on a cluster would.
+        async fn write(&self) -> Result<(), StoreErrorKind> {
+            let keys = &self.store.keys;
+            let call = Call::on_keys(&scripts::DROP, keys, &self.lease, Some(SLOT)).key(KEY);
+            let session = self.store.link.session();
+            self.store
+                .run_calls(session, &self.lease, &[call], "writing")
+                .await
+                .map(drop)
+                .map_err(|error| error.kind)
+        }
+
+        async fn assert_lost(&self, what: &str) {
+            assert_eq!(self.write().await, Err(StoreErrorKind::LeaseLost), "{what}");
+            assert_eq!(
+                self.say(&["GET", KEY]).await.as_deref(),
+                Some("v"),
+                "{what}"
+            );
+        }
+
+        /// As if another run had taken the locks over.
+        async fn lose_locks(&self) {
+            for lock in self.store.keys.locks() {
+                self.say(&["SET", &lock, "{\"id\":\"new\","]).await;
+            }
+        }
+    }
+
+    async fn command(store: &RedisStore, words: &[&str]) -> Option<String> {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        store
+            .link
+            .session()
+            .query("testing", &command)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn u13_a_fence_that_is_another_runs_or_gone_lets_nothing_be_written() {
+        for (what, theirs) in [("another's", Some("10")), ("gone", None)] {
+            let it = Fenced::new().await;
+            it.write().await.unwrap();
+            it.say(&["SET", KEY, "v"]).await;
+            it.lose_locks().await;
+            match theirs {
+                Some(token) => it.say(&["SET", &it.fence(), token]).await,
+                None => it.say(&["DEL", &it.fence()]).await,
+            };
+            it.assert_lost(what).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn u13_a_fence_is_raised_over_a_lesser_token_and_never_over_a_greater_one() {
+        let it = Fenced::new().await;
+        // As text 10 is less than 9.
+        it.say(&["SET", &it.fence(), "10"]).await;
+        it.assert_lost("a successor's").await;
+        assert_eq!(it.say(&["GET", &it.fence()]).await.as_deref(), Some("10"));
+        it.say(&["SET", &it.fence(), "8"]).await;
+        it.write().await.unwrap();
+        assert_eq!(it.say(&["GET", &it.fence()]).await.as_deref(), Some("9"));
+        assert_eq!(it.say(&["GET", KEY]).await, NONE);
+    }
+
+    #[tokio::test]
+    async fn a_fence_ends_with_its_lease_and_only_its_own_run_lowers_it() {
+        let it = Fenced::new().await;
+        it.write().await.unwrap();
+        let life: Option<i64> = it
+            .store
+            .link
+            .session()
+            .query("testing", redis::cmd("PTTL").arg(it.fence()))
+            .await
+            .unwrap();
+        let whole = i64::try_from(LEASE_TTL.as_millis()).unwrap();
+        assert!(life.is_some_and(|ms| (1..=whole).contains(&ms)), "{life:?}");
+        it.say(&["SET", &it.fence(), "10"]).await;
+        it.store.release(&it.lease).await.unwrap();
+        assert_eq!(it.say(&["GET", &it.fence()]).await.as_deref(), Some("10"));
+
+        let it = Fenced::new().await;
+        it.write().await.unwrap();
+        it.store.release(&it.lease).await.unwrap();
+        assert_eq!(it.say(&["GET", &it.fence()]).await, NONE);
+    }
+
+    /// The fence that a held-up message raises afterwards is of no use to a runner that looks at its clock.
+    #[tokio::test]
+    async fn u13_a_runner_whose_lease_is_over_by_its_own_clock_fences_and_writes_nothing() {
+        let it = Fenced::new().await;
+        let over = Instant::now().checked_sub(LEASE_TTL).unwrap();
+        it.store.fences.begin(over);
+        it.assert_lost("before the fence").await;
+        assert_eq!(it.say(&["GET", &it.fence()]).await, NONE);
+
+        // It ends while the server does not answer.
+        let nearly = over + Duration::from_millis(400);
+        it.store.fences.begin(nearly);
+        it.say(&["CLIENT", "PAUSE", "600"]).await;
+        it.assert_lost("behind the fence").await;
+    }
+}

@@ -889,10 +889,23 @@ fn the_expected_digest_is_checked() {
     let project = Project::outpost(&database, &redis);
     project.migrate("plan -out plan.bin").ok();
     let digest = steps_and_digest(&project).1;
-    let other = "0".repeat(64);
-    project
-        .migrate(&format!("apply plan.bin --expect sha256:{other}"))
-        .refuses(1, &["the plan has digest", &other]);
+    let bare = digest.trim_start_matches("sha256:");
+    let last = if bare.ends_with('0') { '1' } else { '0' };
+    for other in [
+        "0".repeat(64),
+        // What screens show of it is not enough.
+        bare[..12].to_owned(),
+        bare[..63].to_owned(),
+        format!("{}{last}", &bare[..63]),
+        format!("{bare}0"),
+        String::new(),
+    ] {
+        for other in [other.clone(), format!("sha256:{other}")] {
+            project
+                .migrate(&format!("apply plan.bin --expect={other}"))
+                .refuses(1, &["the plan has digest", &format!("not {other}")]);
+        }
+    }
     all_are(&project, "pending");
     project
         .migrate(&format!("apply plan.bin --expect {digest}"))

@@ -11,10 +11,18 @@ mod support;
 #[path = "support/tls.rs"]
 mod tls;
 
-use std::sync::LazyLock;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, LazyLock};
+use std::thread::JoinHandle;
 
 use certificates::Certificates;
 use cluster::RedisCluster;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, ServerConnection};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use support::project::{Ended, Project};
 use support::{fresh_database, query_one_text};
 use tls::{TlsPostgres, TlsRedis, speak_tls};
@@ -383,6 +391,66 @@ fn u16_an_expired_certificate_of_a_postgres_is_refused_in_every_mode() {
     }
 }
 
+/// What a fake Postgres shows as its own: the certificate of the good server, with a key of somebody's choice.
+#[derive(Debug)]
+struct Shown(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// Its port, and how many bytes came through the TLS of its one connection.
+fn fake_postgres(
+    key: &str,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> (u16, JoinHandle<usize>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificate = CertificateDer::from_pem_file(CERTIFICATES.path("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(CERTIFICATES.path(key)).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let shown = CertifiedKey::new(vec![certificate], key);
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Shown(Arc::new(shown))));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 8];
+        stream.read_exact(&mut request).unwrap();
+        stream.write_all(b"S").unwrap();
+        let mut session = ServerConnection::new(Arc::new(config)).unwrap();
+        let mut inside = [0; 1024];
+        rustls::Stream::new(&mut session, &mut stream)
+            .read(&mut inside)
+            .unwrap_or(0)
+    });
+    (port, heard)
+}
+
+#[test]
+fn u16_a_certificate_without_its_key_is_worth_nothing_whether_or_not_its_name_is_compared() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for mode in ["verify-ca", "verify-full"] {
+            for (key, trusted) in [("server.key", true), ("stranger.key", false)] {
+                let (port, heard) = fake_postgres(key, version);
+                let url = format!(
+                    "postgres://app:w0rd@db.internal:{port}/app?hostaddr=127.0.0.1&sslmode={mode}"
+                );
+                let ended = sql_project(&url, &sql_files(&[CA])).migrate("list");
+                assert_eq!(heard.join().unwrap() > 0, trusted, "{mode} {key}");
+                if !trusted {
+                    ended.refuses(1, &["TLS: ", "BadSignature"]);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn u16_a_postgres_takes_the_certificate_of_its_client_for_a_login() {
     let postgres = TlsPostgres::start(&CERTIFICATES, "server");
@@ -448,6 +516,20 @@ fn u16_without_a_file_the_systems_authorities_are_trusted() {
             .env("SSL_CERT_FILE", ca.to_str().unwrap())
             .migrate("list")
             .ok();
+    }
+    // With a file they are not.
+    let (redis_ca, sql_ca) = (
+        redis_files(&[("ca", "other-ca.pem")]),
+        sql_files(&[("ca", "other-ca.pem")]),
+    );
+    for project in [
+        redis_project(&redis.url("localhost"), &redis_ca),
+        sql_project(&postgres.url("db.internal", ""), &sql_ca),
+    ] {
+        project
+            .env("SSL_CERT_FILE", ca.to_str().unwrap())
+            .migrate("list")
+            .refuses(1, &["signed by an authority that is not trusted here"]);
     }
     // The driver of Redis reads them in any case.
     redis_project(&redis.url("localhost"), &redis_files(&[CA]))

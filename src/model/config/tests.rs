@@ -532,6 +532,10 @@ fn contradictions_between_the_url_and_the_cluster_are_refused() {
             "`redis.url[1]` and the first node do not agree",
         ),
         (
+            "url = \"rediss://main\"\nsentinels = [\"redis://s\"]",
+            "`redis.sentinels[0]` and the first node do not agree",
+        ),
+        (
             "url = \"unix:///s\"\ncluster = true",
             "`redis.url` is a Unix socket",
         ),

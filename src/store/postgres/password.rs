@@ -76,6 +76,7 @@ fn fields(line: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -91,6 +92,18 @@ mod tests {
         );
         assert_eq!(lookup("db:5432:app:u", ["db", "5432", "app", "u"]), None);
         assert_eq!(lookup("", ["db", "5432", "app", "u"]), None);
+    }
+
+    #[test]
+    fn c16_a_file_that_others_may_read_is_not_used() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "*:*:*:*:pw\n").unwrap();
+        let path = file.path().to_str().map(str::to_owned);
+        for (mode, found) in [(0o600, Some("pw")), (0o640, None), (0o604, None)] {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let password = find(&Config::new(), path.clone(), &|_| None);
+            assert_eq!(password.as_deref(), found, "{mode:o}");
+        }
     }
 
     #[test]

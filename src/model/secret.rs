@@ -29,3 +29,19 @@ impl fmt::Display for Secret {
         f.write_str("***")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c16_no_form_shows_what_is_in_it() {
+        let secret = Secret::new("hunter2");
+        let shown = format!(
+            "{secret} {secret:?} {secret:#?} {secret:>9} {:?}",
+            Some(&secret)
+        );
+        assert!(!shown.contains("hunter"), "{shown}");
+        assert_eq!(secret.expose(), "hunter2");
+    }
+}

@@ -87,6 +87,38 @@ async fn c15_a_step_goes_on_from_its_checkpoint() {
 }
 
 #[tokio::test]
+async fn u17_a_checkpoint_of_another_text_of_the_file_does_not_count() {
+    let fixture = Fixture::new();
+    sql(
+        &fixture.database,
+        "create table a (i int); insert into a values (1), (1); create sequence ran",
+    );
+    let plan = plan(1, &[], &[], Legacy::default());
+    let lease = fixture.store.acquire("one", &holder()).await.unwrap();
+    let fails = "create unique index concurrently a_i on a (i)";
+    let step = build(&format!("vacuum a;\n{fails}"));
+    run(&fixture.store, &step, &plan, &lease, &Recorder::default())
+        .await
+        .unwrap_err();
+    let mut edited = build("select nextval('ran');\nvacuum a");
+    edited.resumes = true;
+    let events = Recorder::default();
+    run(&fixture.store, &edited, &plan, &lease, &events)
+        .await
+        .unwrap();
+    assert_eq!(events.statements(), 2);
+    let ran = query_one_text(&fixture.database, "select is_called::text from ran");
+    assert_eq!(ran, "true");
+    let notes = events.notes();
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("was edited since 1 of its statements")),
+        "{notes:?}"
+    );
+}
+
+#[tokio::test]
 async fn c15_a_finished_index_whose_checkpoint_was_lost_counts_as_done() {
     let fixture = Fixture::new();
     sql(&fixture.database, "create table a (i int)");

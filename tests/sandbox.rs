@@ -252,6 +252,12 @@ fn the_folder_is_private_to_an_account_other_than_root() {
         let metadata = fs::metadata(folder).unwrap();
         assert_eq!(metadata.mode() & 0o777, 0o700);
         assert_ne!(metadata.uid(), 0);
+        // What we write ourselves is private by itself, too: a password may be in it.
+        for name in ["log", "redis.conf"] {
+            if let Ok(file) = fs::metadata(folder.join(name)) {
+                assert_eq!(file.mode() & 0o777, 0o600, "{name}");
+            }
+        }
         let ps = Command::new("ps")
             .args(["-o", "uid=", "-p", &pid.unwrap().to_string()])
             .output()

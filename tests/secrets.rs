@@ -5,8 +5,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
 use outpost::sandbox::{PostgresServer, RedisServer};
@@ -156,6 +156,42 @@ fn c16_no_password_in_errors() {
                     assert!(!text.contains(form), "{postgres} {redis_url}\n{text}");
                 }
             }
+        }
+    }
+}
+
+/// A server that says back whatever it hears, as one does that knows no HELLO. Returns its port.
+fn echo() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut heard = [0; 4096];
+            while let Ok(n @ 1..) = stream.read(&mut heard) {
+                let words = String::from_utf8_lossy(&heard[..n]).replace("\r\n", " ");
+                let answer = format!("-ERR unknown: {words}\r\n").repeat(8);
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn c16_no_password_in_what_a_redis_says_back_of_a_login() {
+    let secret = "s3cr3t-w0rd";
+    let redis = fresh_redis_with(|redis| redis.directive("rename-command HELLO \"\""));
+    for (port, said) in [(redis.port(), "unknown command"), (echo(), "unknown: ")] {
+        let url = format!("redis://u:{secret}@127.0.0.1:{port}/0?protocol=resp3");
+        let project = Project::empty().redis_url(&url);
+        for arguments in ["list", "plan --format json", "apply --yes", "unlock"] {
+            let ended = project.migrate(arguments).exits(1);
+            for text in [&ended.stdout, &ended.stderr] {
+                assert!(!text.contains(secret), "{text}");
+            }
+            ended.says(said);
         }
     }
 }

@@ -5,6 +5,7 @@
 mod apply;
 mod browser;
 mod drift;
+mod foreign;
 mod golden;
 mod graph;
 mod hostile;

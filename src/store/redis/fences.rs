@@ -334,6 +334,28 @@ mod tests {
         assert_eq!(it.say(&["GET", &it.fence()]).await, NONE);
     }
 
+    #[tokio::test]
+    async fn u30_a_key_that_changed_since_it_was_read_is_not_removed() {
+        let it = Fenced::new().await;
+        let session = it.store.link.session();
+        let read: Vec<u8> = session
+            .query("testing", redis::cmd("DUMP").arg(KEY))
+            .await
+            .unwrap();
+        for (now, left) in [("newer", Some("newer")), ("v", None)] {
+            it.say(&["SET", KEY, now]).await;
+            let keys = &it.store.keys;
+            let call = Call::on_keys(&scripts::UNLINK_SAME, keys, &it.lease, Some(SLOT))
+                .key(KEY)
+                .arg(read.as_slice());
+            it.store
+                .run_calls(session, &it.lease, &[call], "removing")
+                .await
+                .unwrap();
+            assert_eq!(it.say(&["GET", KEY]).await.as_deref(), left);
+        }
+    }
+
     /// The fence that a held-up message raises afterwards is of no use to a runner that looks at its clock.
     #[tokio::test]
     async fn u13_a_runner_whose_lease_is_over_by_its_own_clock_fences_and_writes_nothing() {

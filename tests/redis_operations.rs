@@ -660,7 +660,7 @@ fn json_that_would_not_come_back_byte_for_byte_is_counted_in_the_plan() {
     project
         .migrate("plan")
         .ok()
-        .says("1 keys have values that the way back would not restore");
+        .says("1 key with values that the way back would not restore");
     project.apply();
     project.migrate("apply --yes --to none").ok();
     assert_eq!(asked(&redis, "HGET a:1 p"), br#"{"name":"n","age":1}"#);

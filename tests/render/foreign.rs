@@ -145,6 +145,7 @@ fn c16_what_a_run_says_is_shown_tame() {
                 action: "apply",
                 error: nasty(),
                 hint: None,
+                interrupted: false,
             },
         ] {
             let what = format!("{event:?}");

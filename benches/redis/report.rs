@@ -255,6 +255,20 @@ impl Report {
                 )?;
             }
         }
+        for what in ["copies", "fields"] {
+            let Some(Verified { keys, run, .. }) = self.verified.iter().rfind(|v| v.what == what)
+            else {
+                continue;
+            };
+            writeln!(
+                f,
+                "| verify {what} | outpost | - | {:.2} | {:.2} | {:.2} | {} |",
+                run.seconds,
+                run.cpu,
+                run.server.cpu,
+                busiest(&run.server.commands, *keys),
+            )?;
+        }
         writeln!(
             f,
             "\nWhen what of the last run had happened, seconds after its start:\n"

@@ -255,6 +255,12 @@ mod tests {
             id: id.clone(),
             action: "apply",
         });
+        progress.emit(Event::StatementStarted {
+            id: id.clone(),
+            number: 1,
+            of: 2,
+            verb: "select\x1b[3J".to_owned(),
+        });
         for done in [0, 60_000, 120_000] {
             progress.emit(Event::Progress {
                 id: id.clone(),
@@ -289,7 +295,7 @@ mod tests {
         ] {
             assert!(drawn.contains(expected), "{expected:?} is not in {drawn:?}");
         }
-        assert!(!drawn.contains("\x1b[2J"));
+        assert!(!drawn.contains("\x1b[2J") && !drawn.contains("\x1b[3J"));
         let rates: Vec<&str> = drawn.split_inclusive("/s").collect();
         let whole = |text: &&str| {
             let rate = text.trim_end_matches("/s").rsplit(' ').next();

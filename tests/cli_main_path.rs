@@ -694,6 +694,10 @@ fn help_and_wrong_usage() {
         .run(&["migrate", "resolve", "sql/0001_a"])
         .exits(64)
         .says("<--applied|--rolled-back>");
+    project
+        .run(&["list"])
+        .exits(64)
+        .says("outpost migrate list");
     for arguments in [
         &["migrate"][..],
         &["migrate", "plan", "--no-such"],

@@ -15,6 +15,7 @@ mod serve;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use exit::Exit;
@@ -61,6 +62,24 @@ Exit codes:
 
 Long options may be written with one dash or two: -out plan.bin and --out plan.bin are the same.";
 
+/// Says where a command is that was looked for one level too high: `outpost list`.
+fn suggest_group(error: &mut clap::Error) {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let command = Cli::command();
+    let found = command
+        .find_subcommand("migrate")
+        .and_then(|migrate| migrate.find_subcommand(name));
+    if let Some(found) = found {
+        let tip = format!("there is 'outpost migrate {}'", found.get_name());
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+}
+
 /// Parses the arguments, runs the command, says what went wrong, and gives the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = args::with_two_dashes(&Cli::command(), arguments);
@@ -69,7 +88,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            suggest_group(&mut error);
             // Help and version are asked for and go to stdout; everything else is wrong usage.
             let code = if error.use_stderr() {
                 Exit::Usage

@@ -28,10 +28,12 @@ impl Output {
             stdout: Style {
                 colour: colour(std::io::stdout().is_terminal()),
                 width: width(&console::Term::stdout()),
+                whole: !std::io::stdout().is_terminal(),
             },
             stderr: Style {
                 colour: colour(std::io::stderr().is_terminal()),
                 width: width(&console::Term::stderr()),
+                whole: !std::io::stderr().is_terminal(),
             },
         }
     }

@@ -9,6 +9,8 @@ pub struct Style {
     pub colour: bool,
     /// Columns; lines that may be cut are cut there.
     pub width: usize,
+    /// Whether rows are whole, however long: in a pipe or a file nobody can make the window wider.
+    pub whole: bool,
 }
 
 /// What a colour means.
@@ -34,7 +36,13 @@ impl Style {
         Self {
             colour: false,
             width,
+            whole: false,
         }
+    }
+
+    /// Where the row of a table ends.
+    pub(super) fn row_end(self) -> usize {
+        if self.whole { usize::MAX } else { self.width }
     }
 
     /// Paints text that is safe to show already.

@@ -11,11 +11,14 @@ pub(super) type Cell = (String, Option<Tone>);
 /// Fewest columns that a last, cut column is worth.
 const WORTH: usize = 12;
 
+/// What a part of would mislead: a time without its minutes.
+const WHOLE: [&str; 2] = ["when", "took"];
+
 /// Further in, where a row goes on.
 const INDENT: usize = 3;
 
 /// Writes rows below a heading. Where they are too wide, columns are left out from the right, except for
-/// the first `needed`; the last of what remains is cut. Where not even those have room, each row takes
+/// the first `needed`; the last of what remains is cut, unless it is a time. Where not even those have room, each row takes
 /// several lines, and there is no heading.
 pub(super) fn table(
     out: &mut dyn Write,
@@ -41,18 +44,21 @@ pub(super) fn table(
         let fixed = &shown[..shown.len().saturating_sub(1)];
         fixed.iter().map(|at| widths[*at] + 2).sum::<usize>()
     };
-    while shown.len() > needed
-        && start(&shown) + WORTH.min(widths[shown[shown.len() - 1]]) > style.width
-    {
+    let least = |at: usize| match WHOLE.contains(&heading[at]) {
+        true => widths[at],
+        false => WORTH.min(widths[at]),
+    };
+    let end = style.row_end();
+    while shown.len() > needed && start(&shown) + least(shown[shown.len() - 1]) > end {
         shown.pop();
     }
     let last = widths[shown[shown.len() - 1]];
-    if shown.len() == needed && start(&shown) + last > style.width {
+    if shown.len() == needed && start(&shown) + last > end {
         return rows
             .iter()
             .try_for_each(|row| stacked(out, style, shown.iter().map(|at| &row[*at])));
     }
-    let room = style.width.saturating_sub(start(&shown)).max(WORTH);
+    let room = end.saturating_sub(start(&shown)).max(WORTH);
     let mut write = |cells: &[Cell]| {
         let mut row = String::new();
         for (place, &at) in shown.iter().enumerate() {

@@ -8,16 +8,19 @@ use outpost::render::Style;
 pub const WIDE: Style = Style {
     colour: false,
     width: 100,
+    whole: false,
 };
 /// Without colour, 40 columns.
 pub const NARROW: Style = Style {
     colour: false,
     width: 40,
+    whole: false,
 };
 /// With colour, 100 columns.
 pub const COLOUR: Style = Style {
     colour: true,
     width: 100,
+    whole: false,
 };
 
 /// What a screen writes.

@@ -15,9 +15,10 @@ use outpost::model::state::{
 use outpost::model::status::{Gate, MigrationStatus, Status};
 use outpost::model::verification::{Check, CheckOutcome};
 use outpost::render::{
-    ListView, ResolveView, StoreHistory, created, error, gate, gate_ahead, gate_json, gate_waiting,
-    hint, history, history_json, leases, leases_json, list, list_hint, list_json, lock_findings,
-    lock_findings_json, locked, question, resolve, resolve_json, unlocked, verify, verify_json,
+    ListView, ResolveView, StoreHistory, Style, created, error, gate, gate_ahead, gate_json,
+    gate_waiting, hint, history, history_json, leases, leases_json, list, list_hint, list_json,
+    lock_findings, lock_findings_json, locked, question, resolve, resolve_json, unlocked, verify,
+    verify_json,
 };
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
@@ -55,6 +56,12 @@ fn every_status() -> Vec<MigrationStatus> {
         status("redis/0003_entity", Status::Unwanted),
         status("redis/0004_x", Status::Unconfigured),
         unknown,
+        status(
+            "redis/0005_live",
+            Status::Running {
+                doing: Doing::Revert,
+            },
+        ),
     ]
 }
 
@@ -107,6 +114,16 @@ fn c06_c12_list_shows_every_status_and_who_holds_the_lease() {
     golden("list-40.txt", |out| list(out, NARROW, &view));
     golden("list-colour.txt", |out| list(out, COLOUR, &view));
     golden("list.json", |out| list_json(out, &view));
+    // A pipe has no width: every column is there, and nothing is cut.
+    let piped = Style {
+        whole: true,
+        ..NARROW
+    };
+    let piped = shown(|out| list(out, piped, &view));
+    assert!(!piped.contains('…'), "{piped}");
+    for heading in ["version", "when", "by", "description"] {
+        assert!(piped.contains(heading), "{heading} is not in {piped}");
+    }
     golden("list-hint.txt", |out| list_hint(out, WIDE, &view));
 }
 

@@ -84,5 +84,5 @@ fn row(
     if let Some(description) = &node.description {
         text.push_str(&format!("  {}", line(description)));
     }
-    writeln!(out, "{}", cut(&text, style.width))
+    writeln!(out, "{}", cut(&text, style.row_end()))
 }

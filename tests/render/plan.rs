@@ -395,8 +395,9 @@ fn every_form_says_who_signed_and_why_a_signature_does_not_count() {
 /// A form of a plan, and what writes it.
 type Form<'a> = (&'a str, &'a dyn Fn(&Plan) -> String);
 
-/// So many steps, each of which waits for half of those before it, with a table, a warning and SQL.
-fn long_plan(steps: usize) -> Plan {
+/// So many steps, each of which waits for every other one of those before it, as far back as `far`, with a warning
+/// and SQL.
+fn long_plan(steps: usize, far: usize) -> Plan {
     let name = |at: usize| format!("sql/{at:04}_step");
     let mut evidence = BTreeMap::new();
     let steps = (1..=steps)
@@ -408,7 +409,8 @@ fn long_plan(steps: usize) -> Plan {
                 vec![statement(1, "update", text)],
             );
             let mut step = step(&name(at), Action::Apply, StepContent::Sql(content));
-            step.after = (1..at).step_by(2).map(|before| id(&name(before))).collect();
+            let before = at.saturating_sub(far).max(1)..at;
+            step.after = before.step_by(2).map(|before| id(&name(before))).collect();
             let found = StepEvidence {
                 warnings: vec![warning(
                     WarningKind::NoVerification,
@@ -422,6 +424,30 @@ fn long_plan(steps: usize) -> Plan {
         })
         .collect();
     plan_of(Purpose::Migrate, steps, evidence)
+}
+
+#[test]
+fn two_thousand_steps_are_all_in_every_form_but_a_comment_which_says_what_it_leaves_out() {
+    let long = long_plan(2_000, 4);
+    let view = saved(&long);
+    let json = shown(|out| plan_json(out, &view));
+    let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(parsed["steps"].as_array().map(Vec::len), Some(2_000));
+    for text in [
+        json,
+        shown(|out| plan(out, NARROW, &view, Detail::Full)),
+        shown(|out| plan_html(out, &view)),
+        shown(|out| outpost::render::graph_svg(out, &GraphView::of_plan(&long))),
+    ] {
+        let named: BTreeSet<&str> = text
+            .match_indices("_step")
+            .filter_map(|(at, _)| text.get(at - 4..at))
+            .collect();
+        assert_eq!(named.len(), 2_000);
+    }
+    let comment = shown(|out| plan_markdown(out, &view));
+    assert!(comment.len() < 65_536, "{}", comment.len());
+    assert!(comment.contains("This table leaves out "), "{comment}");
 }
 
 #[test]
@@ -440,7 +466,7 @@ fn no_form_of_a_plan_grows_faster_than_the_plan() {
             shown(|out| outpost::render::graph_svg(out, &GraphView::of_plan(plan_shown)))
         }),
     ];
-    let (half, whole) = (long_plan(250), long_plan(500));
+    let (half, whole) = (long_plan(250, 250), long_plan(500, 500));
     for (form, write) in forms {
         let (half, whole) = (write(&half).len(), write(&whole).len());
         assert!(

@@ -18,8 +18,8 @@ const WHOLE: [&str; 2] = ["when", "took"];
 const INDENT: usize = 3;
 
 /// Writes rows below a heading. Where they are too wide, columns are left out from the right, except for
-/// the first `needed`; the last of what remains is cut, unless it is a time. Where not even those have room, each row takes
-/// several lines, and there is no heading.
+/// the first `needed`; the last of what remains is cut, unless it is a time. Where not even those have room, each
+/// row takes several lines, and there is no heading.
 pub(super) fn table(
     out: &mut dyn Write,
     style: Style,

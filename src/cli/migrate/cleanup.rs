@@ -19,8 +19,8 @@ use crate::render::{self, Detail};
 /// Remove what applied migrations left behind
 ///
 /// Plans the removal, shows it, and asks. Removed are Redis sources whose copy is on record or equals them, also
-/// where the application has changed or deleted the copy since, which the plan counts; and what a .cleanup.sql
-/// names once its .verify.sql passes. With -out the plan is saved for `outpost migrate apply FILE` instead.
+/// where the application has changed the copy since, or deleted it, which the plan warns of; and what a
+/// .cleanup.sql names once its .verify.sql passes. With -out the plan is saved for `outpost migrate apply FILE` instead.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Cleanup {
     /// Only these migrations; all that are applied and have something to clean up, without any

@@ -9,6 +9,8 @@ mod keyspace;
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/cuts.rs"]
+mod cuts;
 #[path = "../support/proxy.rs"]
 mod proxy;
 

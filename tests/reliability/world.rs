@@ -253,23 +253,35 @@ impl World {
     /// Ends the leases of a process that is gone or frozen, as the servers' clocks would within 30
     /// seconds: too long to wait for hundreds of times.
     pub fn expire_leases_of(&self, pid: u32) {
+        self.expire_leases(pid, true);
+    }
+
+    /// The same for every process but one, or for all without one.
+    pub fn expire_leases_but_of(&self, pid: Option<u32>) {
+        self.expire_leases(pid.unwrap_or_default(), false);
+    }
+
+    fn expire_leases(&self, pid: u32, its: bool) {
+        let is = if its { "=" } else { "<>" };
         // Before the first acquire there is no table.
         let _ = try_sql(
             &self.database,
             &format!(
                 "update outpost.lease set expires_at = clock_timestamp() - interval '1 second' \
-                 where holder->>'pid' = '{pid}'"
+                 where holder->>'pid' {is} '{pid}'"
             ),
         );
         const EXPIRE: &str = "for _, key in ipairs(KEYS) do local value = redis.call('GET', key) \
-             if value and string.find(value, '\"pid\":' .. ARGV[1] .. ',', 1, true) then redis.call('DEL', key) end end";
+             local of = value and string.find(value, '\"pid\":' .. ARGV[1] .. ',', 1, true) ~= nil \
+             if value and tostring(of) == ARGV[2] then redis.call('DEL', key) end end";
         let mut command = redis::cmd("EVAL");
         command
             .arg(EXPIRE)
             .arg(2)
             .arg(".outpost:migration_lock")
             .arg(".outpost:migration:lock")
-            .arg(pid);
+            .arg(pid)
+            .arg(its.to_string());
         command.exec(&mut self.connection()).unwrap();
     }
 

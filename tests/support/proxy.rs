@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+use crate::cuts::{Cut, Cuts};
+
 /// What the proxy understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -31,14 +33,6 @@ pub enum At {
     Message(usize),
     /// The first message in whose name all of these words stand.
     First(&'static [&'static str]),
-    /// This many bytes of the conversation in one direction, all connections together.
-    Byte(Direction, usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    ToServer,
-    ToClient,
 }
 
 /// What happens there.
@@ -56,15 +50,25 @@ pub enum Fault {
     Freeze,
     /// Nothing but a pause until [`Wire::release`].
     Stall,
-    /// Only the connection ends, wherever it is. For [`At::Byte`].
-    Cut,
-    /// The bytes before arrive, and those after it a moment later. For [`At::Byte`].
-    Split,
 }
 
-/// The messages of one run through any number of proxies, and the one fault.
+/// What passes on a connection in answer to the last message.
+#[derive(Default)]
+struct Answer {
+    /// So many bytes of what comes next, and the connection ends.
+    passing: Option<usize>,
+    /// The same for the campaign of cuts, where an answer that is shorter passes whole.
+    cut: Option<usize>,
+    kind: String,
+    so_far: usize,
+}
+
+/// The messages of one run through any number of proxies, and the one fault, or many cuts.
 pub struct Wire {
     at: Option<(At, Fault)>,
+    cuts: Option<Arc<Cuts>>,
+    /// Every byte arrives alone.
+    drips: bool,
     pid: OnceLock<u32>,
     state: Mutex<Counted>,
     fired: AtomicBool,
@@ -74,7 +78,8 @@ pub struct Wire {
 #[derive(Default)]
 struct Counted {
     messages: Vec<String>,
-    bytes: [usize; 2],
+    /// Messages since the last of many cuts; none was made yet.
+    since: Option<usize>,
 }
 
 /// All proxies run here.
@@ -89,21 +94,39 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 impl Wire {
     /// A wire that only counts.
     pub fn quiet() -> Arc<Self> {
-        Self::new(None)
+        Arc::new(Self::new(None))
     }
 
     pub fn with(at: At, fault: Fault) -> Arc<Self> {
-        Self::new(Some((at, fault)))
+        Arc::new(Self::new(Some((at, fault))))
     }
 
-    fn new(at: Option<(At, Fault)>) -> Arc<Self> {
+    /// A wire that is cut again and again, wherever the campaign is.
+    pub fn cut(cuts: Arc<Cuts>) -> Arc<Self> {
         Arc::new(Self {
+            cuts: Some(cuts),
+            ..Self::new(None)
+        })
+    }
+
+    /// A wire on which every byte, of every message and answer, arrives alone.
+    pub fn dripping() -> Arc<Self> {
+        Arc::new(Self {
+            drips: true,
+            ..Self::new(None)
+        })
+    }
+
+    fn new(at: Option<(At, Fault)>) -> Self {
+        Self {
             at,
+            cuts: None,
+            drips: false,
             pid: OnceLock::new(),
             state: Mutex::default(),
             fired: AtomicBool::new(false),
             released: Notify::new(),
-        })
+        }
     }
 
     /// The process that is killed or frozen.
@@ -111,7 +134,7 @@ impl Wire {
         self.pid.set(pid).expect("one process a wire");
     }
 
-    /// Whether the fault has struck.
+    /// Whether the fault has struck, or the first of many cuts.
     pub fn fired(&self) -> bool {
         self.fired.load(Ordering::SeqCst)
     }
@@ -124,11 +147,6 @@ impl Wire {
     /// The names of all messages to servers so far, in order.
     pub fn messages(&self) -> Vec<String> {
         self.lock().messages.clone()
-    }
-
-    /// Bytes so far.
-    pub fn bytes(&self, direction: Direction) -> usize {
-        self.lock().bytes[direction as usize]
     }
 
     /// Puts a proxy on the wire, in front of the server of `url`; the address to use instead.
@@ -168,8 +186,7 @@ impl Wire {
         }
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        // How much of the next answer may still arrive.
-        let answer = Mutex::new(None);
+        let answer = Mutex::new(Answer::default());
         tokio::select! {
             () = self.requests(protocol, from_client, to_server, &answer) => {}
             () = self.answers(from_server, to_client, &answer) => {}
@@ -181,7 +198,7 @@ impl Wire {
         protocol: Protocol,
         mut client: OwnedReadHalf,
         mut server: OwnedWriteHalf,
-        answer: &Mutex<Option<usize>>,
+        answer: &Mutex<Answer>,
     ) {
         let mut framer = Framer::new(protocol);
         let mut buffer = vec![0; 1 << 16];
@@ -191,6 +208,11 @@ impl Wire {
             };
             framer.held.extend_from_slice(&buffer[..n]);
             while let Some((message, name)) = framer.next() {
+                if let Some(bytes) = self.next_cut(protocol, name.as_deref(), &message, answer) {
+                    // Whether they arrive or not, the connection ends.
+                    let _ = self.forward(&mut server, &message[..bytes]).await;
+                    return;
+                }
                 let fault = name.and_then(|name| self.count(protocol, name));
                 match fault {
                     Some(Fault::KillBefore) => return self.signal(Signal::SIGKILL).await,
@@ -207,14 +229,11 @@ impl Wire {
                         self.released.notified().await;
                     }
                     Some(Fault::CutAnswer(bytes)) => {
-                        *answer.lock().expect("no panic") = Some(bytes);
+                        answer.lock().expect("no panic").passing = Some(bytes);
                     }
-                    Some(Fault::KillAfter | Fault::Cut | Fault::Split) | None => {}
+                    Some(Fault::KillAfter) | None => {}
                 }
-                if !self
-                    .forward(Direction::ToServer, &mut server, &message)
-                    .await
-                {
+                if !self.forward(&mut server, &message).await {
                     return;
                 }
                 match fault {
@@ -230,51 +249,94 @@ impl Wire {
         &self,
         mut server: OwnedReadHalf,
         mut client: OwnedWriteHalf,
-        answer: &Mutex<Option<usize>>,
+        answer: &Mutex<Answer>,
     ) {
         let mut buffer = vec![0; 1 << 16];
         loop {
             let Ok(n @ 1..) = server.read(&mut buffer).await else {
                 return;
             };
-            let left = *answer.lock().expect("no panic");
-            let passing = left.map_or(n, |left| left.min(n));
-            if !self
-                .forward(Direction::ToClient, &mut client, &buffer[..passing])
-                .await
-                || left.is_some()
-            {
+            let (passing, ends) = self.passing(answer, n);
+            if !self.forward(&mut client, &buffer[..passing]).await || ends {
                 return;
             }
         }
     }
 
-    /// Writes, up to the byte at which the connection is to be cut or to pause; false once it is cut.
-    async fn forward(&self, direction: Direction, to: &mut OwnedWriteHalf, bytes: &[u8]) -> bool {
-        let passing = {
+    /// Where the campaign cuts this message, if it does; what becomes of the answer is noted.
+    fn next_cut(
+        &self,
+        protocol: Protocol,
+        name: Option<&str>,
+        message: &[u8],
+        answer: &Mutex<Answer>,
+    ) -> Option<usize> {
+        let cuts = self.cuts.as_ref()?;
+        let since = {
             let mut state = self.lock();
-            let so_far = state.bytes[direction as usize];
-            state.bytes[direction as usize] += bytes.len();
-            match &self.at {
-                Some((At::Byte(d, at), _)) if *d == direction && !self.fired() => {
-                    at.saturating_sub(so_far).min(bytes.len())
-                }
-                _ => bytes.len(),
+            if name.is_some() {
+                state.since = state.since.map(|since| since + 1);
             }
+            state.since.unwrap_or(usize::MAX)
         };
-        if to.write_all(&bytes[..passing]).await.is_err() {
-            return false;
+        let (kind, cut) = cuts.decide(protocol, name, message.len(), since);
+        let mut answer = answer.lock().expect("no panic");
+        *answer = Answer {
+            kind,
+            ..Answer::default()
+        };
+        match cut? {
+            Cut::Request(bytes) => {
+                self.cut_now();
+                Some(bytes)
+            }
+            Cut::Answer(bytes) => {
+                answer.cut = Some(bytes);
+                None
+            }
         }
-        if passing == bytes.len() {
-            return true;
-        }
+    }
+
+    fn cut_now(&self) {
+        self.lock().since = Some(0);
         self.fired.store(true, Ordering::SeqCst);
-        if !matches!(&self.at, Some((_, Fault::Split))) {
-            return false;
+    }
+
+    /// How many of the next bytes of an answer may pass, and whether the connection ends after them.
+    fn passing(&self, answer: &Mutex<Answer>, arrived: usize) -> (usize, bool) {
+        let mut answer = answer.lock().expect("no panic");
+        if let Some(passing) = answer.passing {
+            return (passing.min(arrived), true);
         }
-        // Long enough for the reader to look at what it has.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        to.write_all(&bytes[passing..]).await.is_ok()
+        let Some(cuts) = &self.cuts else {
+            return (arrived, false);
+        };
+        let before = answer.so_far;
+        answer.so_far += arrived;
+        cuts.answered(&answer.kind, answer.so_far);
+        match answer.cut {
+            Some(at) if at < answer.so_far => {
+                cuts.cut_answer(&answer.kind);
+                self.cut_now();
+                (at.saturating_sub(before), true)
+            }
+            _ => (arrived, false),
+        }
+    }
+
+    /// Writes, in one piece or byte by byte; false when nobody is there.
+    async fn forward(&self, to: &mut OwnedWriteHalf, bytes: &[u8]) -> bool {
+        if !self.drips {
+            return to.write_all(bytes).await.is_ok();
+        }
+        for byte in bytes {
+            // Without a delay on the socket each byte is a packet of its own.
+            if to.write_all(&[*byte]).await.is_err() {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        true
     }
 
     /// Counts a message; the fault, if it is due.
@@ -289,7 +351,6 @@ impl Wire {
                 let first = state.messages.iter().position(has_all);
                 first == Some(state.messages.len() - 1)
             }
-            At::Byte(..) => false,
         };
         strikes.then_some(*fault)
     }

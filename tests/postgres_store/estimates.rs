@@ -129,13 +129,14 @@ async fn run(client: &Client, statements: &str) -> Result<Seen, String> {
         .into_iter()
         .map(|row| (row[0].clone(), (row[1].clone(), row[2].clone())))
         .collect();
-    // Counts that the session has not handed in yet are those of earlier transactions too.
+    rows("begin").await?;
+    // Counts of earlier transactions may be among these. Inside of one, the session hands none in: what was there
+    // before is there still, and a difference is a scan.
     let scans: BTreeMap<String, String> = rows(SCANS)
         .await?
         .into_iter()
         .map(|row| (row[0].clone(), row[1].clone()))
         .collect();
-    rows("begin").await?;
     if let Err(error) = rows(statements).await {
         rows("rollback").await?;
         return Err(error);

@@ -57,10 +57,13 @@ pub fn fresh_database() -> Database {
         .url()
         .rsplit_once('/')
         .expect("the URL ends with a database");
-    Database {
+    let database = Database {
         url: format!("{server}/{name}"),
         name,
-    }
+    };
+    // As Postgres 15 and later have it from the start.
+    sql(&database, "revoke create on schema public from public");
+    database
 }
 
 /// A Redis of a test's own.

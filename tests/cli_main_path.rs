@@ -895,19 +895,32 @@ fn the_expected_digest_is_checked() {
     let digest = steps_and_digest(&project).1;
     let bare = digest.trim_start_matches("sha256:");
     let last = if bare.ends_with('0') { '1' } else { '0' };
-    for other in [
-        "0".repeat(64),
-        // What screens show of it is not enough.
+    for other in ["0".repeat(64), format!("{}{last}", &bare[..63])] {
+        for given in [other.clone(), format!("sha256:{other}")] {
+            project
+                .migrate(&format!("apply plan.bin --expect={given}"))
+                .refuses(1, &["the plan has digest", &format!("not sha256:{other}")]);
+        }
+    }
+    // What screens show of it is not enough, and what is none is not compared.
+    for none in [
+        "abc".to_owned(),
         bare[..12].to_owned(),
         bare[..63].to_owned(),
-        format!("{}{last}", &bare[..63]),
         format!("{bare}0"),
+        format!("sha512:{bare}"),
         String::new(),
     ] {
-        for other in [other.clone(), format!("sha256:{other}")] {
-            project
-                .migrate(&format!("apply plan.bin --expect={other}"))
-                .refuses(1, &["the plan has digest", &format!("not {other}")]);
+        for given in [none.clone(), format!("sha256:{none}")] {
+            let ended = project
+                .migrate(&format!("apply plan.bin --expect={given}"))
+                .exits(64);
+            assert_eq!(ended.stdout, "");
+            if !given.is_empty() {
+                ended
+                    .says("\"sha256:\" and 64 hex digits")
+                    .says("outpost migrate plan");
+            }
         }
     }
     all_are(&project, "pending");

@@ -8,7 +8,7 @@ use crate::model::codec::CodecError;
 use crate::model::config::ConfigError;
 use crate::model::graph::GraphError;
 use crate::model::id::IdError;
-use crate::model::plan::PlanError;
+use crate::model::plan::{PlanDigest, PlanError};
 use crate::model::signing::{NAMESPACE, Refusal};
 use crate::model::versions::VersionsError;
 use crate::plan_file::PlanFileError;
@@ -90,7 +90,10 @@ pub(super) enum CliError {
         file: Option<String>,
     },
     #[error("the plan has digest {found}, not {expected}")]
-    OtherDigest { expected: String, found: String },
+    OtherDigest {
+        expected: PlanDigest,
+        found: PlanDigest,
+    },
     #[error(transparent)]
     SignatureFile(#[from] SignatureFileError),
     #[error("{} is not applied: {refusal}", plan.display())]

@@ -16,7 +16,7 @@ use crate::engine::{self, Applied, ApplyOptions, Stores};
 use crate::model::config::Config;
 use crate::model::event::{Event, Events};
 use crate::model::lease::Holder;
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, PlanDigest};
 use crate::model::report::{Report, StepOutcome};
 use crate::model::signing::Signer;
 use crate::plan_file::PlanFile;
@@ -55,9 +55,9 @@ pub(in crate::cli) struct How {
     #[arg(long)]
     pub(super) yes: bool,
 
-    /// Refuse a plan with another digest
+    /// Refuse a plan with another digest: sha256: and 64 hex digits, as `plan` and `show` print it
     #[arg(long, value_name = "DIGEST")]
-    pub(super) expect: Option<String>,
+    pub(super) expect: Option<PlanDigest>,
 
     /// How many steps may run side by side
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -235,17 +235,13 @@ impl How {
     }
 
     fn check_digest(&self, plan: &Plan) -> Result<(), CliError> {
-        let Some(expected) = &self.expect else {
-            return Ok(());
-        };
-        let bare = expected.strip_prefix("sha256:").unwrap_or(expected);
-        if bare.eq_ignore_ascii_case(&plan.digest.hex()) {
-            return Ok(());
+        match self.expect {
+            Some(expected) if expected != plan.digest => Err(CliError::OtherDigest {
+                expected,
+                found: plan.digest,
+            }),
+            _ => Ok(()),
         }
-        Err(CliError::OtherDigest {
-            expected: expected.clone(),
-            found: plan.digest.to_string(),
-        })
     }
 }
 

@@ -153,6 +153,25 @@ impl std::fmt::Display for PlanDigest {
     }
 }
 
+impl std::str::FromStr for PlanDigest {
+    type Err = PlanDigestError;
+
+    /// Reads 64 hex digits, with or without `sha256:` before them; upper-case digits are accepted.
+    fn from_str(text: &str) -> Result<Self, PlanDigestError> {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(text.strip_prefix("sha256:").unwrap_or(text), &mut digest)
+            .map_err(|_| PlanDigestError)?;
+        Ok(Self(digest))
+    }
+}
+
+/// A text is not the digest of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a digest is \"sha256:\" and 64 hex digits, all of them, as `outpost migrate plan` and `outpost migrate show FILE` print it"
+)]
+pub struct PlanDigestError;
+
 impl Decision {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {

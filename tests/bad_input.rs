@@ -13,9 +13,10 @@ use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
 use outpost::sandbox::RedisServer;
+use serde_json::Value;
 use support::fake_redis::fake_redis;
 use support::project::{
-    Ended, Project, database_content, legacy_tenants, outpost_program, redis_content,
+    Ended, Project, database_content, flat, legacy_tenants, outpost_program, redis_content,
 };
 use support::{Database, fresh_database, fresh_redis, query_one_text, redis_cmd, sql, wait_until};
 
@@ -612,6 +613,52 @@ fn a_role_that_may_keep_a_ledger_and_not_change_the_schema() {
         .says("sql/0001_one.up.sql:1")
         .says("permission denied for schema public");
     assert_eq!(project.statuses()["sql/0001_one"], "pending");
+}
+
+#[test]
+fn under_format_json_an_error_is_one_line_of_json() {
+    let told = |ended: &Ended| -> Value {
+        assert_eq!(ended.stdout, "", "{ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        serde_json::from_str(&ended.stderr).unwrap()
+    };
+    let project = Project::empty();
+    for command in [
+        "list",
+        "plan",
+        "verify",
+        "drift",
+        "history",
+        "graph",
+        "apply --yes",
+        "show plan.bin",
+        "resolve sql/0001_a --applied",
+    ] {
+        let text = project.migrate(command).exits(1);
+        let told = told(
+            &project
+                .migrate(&format!("{command} --format=json"))
+                .exits(1),
+        );
+        assert_eq!(told["format_version"], 1, "{told}");
+        assert_eq!(told["error"]["exit_code"], 1, "{told}");
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(flat(&text.stderr).contains(&flat(message)), "{told}");
+        match told["error"]["hint"].as_str() {
+            Some(hint) => assert!(flat(&text.stderr).contains(&flat(hint)), "{told}"),
+            None => assert!(told["error"]["hint"].is_null(), "{told}"),
+        }
+    }
+    // What a file holds acts on no terminal, whatever reads it.
+    project.write("outpost.toml", "\u{1b}[31m = 1");
+    let ended = project.migrate("list --format json").exits(1);
+    told(&ended);
+    assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
+    // The other formats have an error for people.
+    for command in ["list", "list --format text", "graph --format dot"] {
+        let ended = project.migrate(command).exits(1);
+        assert!(ended.stderr.starts_with("error:"), "{ended:?}");
+    }
 }
 
 #[test]

@@ -88,6 +88,18 @@ pub(super) fn with_two_dashes(
         .collect()
 }
 
+/// Whether the command that was given has `--format json`.
+pub(super) fn asks_for_json(matches: &clap::ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, command)) => asks_for_json(command),
+        None => matches
+            .try_get_raw("format")
+            .ok()
+            .flatten()
+            .is_some_and(|mut format| format.any(|value| value == "json")),
+    }
+}
+
 fn long_options(command: &clap::Command) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = command
         .get_arguments()

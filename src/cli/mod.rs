@@ -85,9 +85,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = args::with_two_dashes(&Cli::command(), arguments);
     let parsed = Cli::command()
         .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+        .and_then(|matches| {
+            Ok((
+                Cli::from_arg_matches(&matches)?,
+                args::asks_for_json(&matches),
+            ))
+        });
+    let (cli, json) = match parsed {
+        Ok(parsed) => parsed,
         Err(mut error) => {
             suggest_group(&mut error);
             // Help and version are asked for and go to stdout; everything else is wrong usage.
@@ -100,7 +105,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return code.into();
         }
     };
-    let output = Output::new(&cli.globals);
+    let output = Output::new(&cli.globals, json);
     let outcome = match cli.command {
         Command::Migrate(command) => command.run(&cli.globals, &output),
         Command::Serve(command) => command.run(&cli.globals, &output),

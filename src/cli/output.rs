@@ -11,10 +11,12 @@ use crate::render::Style;
 pub(super) struct Output {
     stdout: Style,
     stderr: Style,
+    /// Whether errors are for programs, as the rest of the output is.
+    json: bool,
 }
 
 impl Output {
-    pub(super) fn new(globals: &Globals) -> Self {
+    pub(super) fn new(globals: &Globals, json: bool) -> Self {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = |terminal: bool| match globals.color {
             Colour::Always => true,
@@ -35,6 +37,7 @@ impl Output {
                 width: width(&console::Term::stderr()),
                 whole: !std::io::stderr().is_terminal(),
             },
+            json,
         }
     }
 
@@ -60,8 +63,10 @@ impl Output {
 
     /// Says what went wrong and what to do next.
     pub(super) fn error(&self, error: &CliError) {
-        self.tell(|out, style| {
-            crate::render::error(out, style, &error.to_string(), error.hint().as_deref())
+        let (message, hint) = (error.to_string(), error.hint());
+        self.tell(|out, style| match self.json {
+            true => crate::render::error_json(out, &message, hint.as_deref(), error.exit().code()),
+            false => crate::render::error(out, style, &message, hint.as_deref()),
         });
     }
 

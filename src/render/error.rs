@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
+use crate::render::json;
 use crate::render::style::{Style, Tone};
 use crate::render::text::{block, line, wrapped};
 
@@ -22,6 +25,40 @@ pub fn error(
     };
     labelled(out, style, &label, "error:".len(), message)?;
     hint.map_or(Ok(()), |text| self::hint(out, style, text))
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    error: Told<'a>,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    message: &'a str,
+    hint: Option<&'a str>,
+    exit_code: u8,
+}
+
+/// Writes the same for programs, on one line: progress and questions may stand on other lines of the stream.
+///
+/// # Errors
+/// What `out` says.
+pub fn error_json(
+    out: &mut dyn Write,
+    message: &str,
+    hint: Option<&str>,
+    exit_code: u8,
+) -> io::Result<()> {
+    json::line(
+        out,
+        &ErrorJson {
+            error: Told {
+                message,
+                hint,
+                exit_code,
+            },
+        },
+    )
 }
 
 /// Writes what to do next.

@@ -29,7 +29,7 @@ mod verify;
 
 pub use apply::{JsonLines, Lines, Progress, already_applied, report, report_json};
 pub use drift::{drift, drift_hint, drift_json};
-pub use error::{error, hint, question, remark, warning};
+pub use error::{error, error_json, hint, question, remark, warning};
 pub use gate::{gate, gate_ahead, gate_json, gate_waiting};
 pub use graph::{GraphView, graph_dot, graph_json, graph_mermaid, graph_svg, graph_tree};
 pub use history::{StoreHistory, history, history_json};

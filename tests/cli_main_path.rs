@@ -694,6 +694,16 @@ fn help_and_wrong_usage() {
         .run(&["migrate", "resolve", "sql/0001_a"])
         .exits(64)
         .says("<--applied|--rolled-back>");
+    // A decision runs no migration.
+    let help = project.run(&["migrate", "resolve", "--help"]).ok();
+    for (option, there) in [
+        ("--yes", true),
+        ("--max-keys-per-second", true),
+        ("--parallelism", false),
+        ("--ignore-memory", false),
+    ] {
+        assert_eq!(help.stdout.contains(option), there, "{option}: {help:?}");
+    }
     project
         .run(&["list"])
         .exits(64)

@@ -185,6 +185,20 @@ fn the_command_repeats_every_choice_that_the_plan_was_made_with() {
         )],
         BTreeMap::new(),
     );
+    let brief = |value, file| {
+        shown(|out| {
+            plan(
+                out,
+                WIDE,
+                &PlanView {
+                    plan: value,
+                    file,
+                    signature: None,
+                },
+                Detail::Brief,
+            )
+        })
+    };
     for (value, file, command) in [
         (
             &migrate,
@@ -197,29 +211,17 @@ fn the_command_repeats_every_choice_that_the_plan_was_made_with() {
             "outpost migrate apply 'my plan.bin'",
         ),
         (&cleanup, None, "outpost migrate cleanup -out plan.bin"),
-        (
-            &decided,
-            None,
-            "outpost migrate resolve sql/0001_a --applied",
-        ),
     ] {
-        let text = shown(|out| {
-            plan(
-                out,
-                WIDE,
-                &PlanView {
-                    plan: value,
-                    file,
-                    signature: None,
-                },
-                Detail::Brief,
-            )
-        });
+        let text = brief(value, file);
         assert!(
             text.contains(&format!("  {command}\n")),
             "{command} is not in {text}"
         );
     }
+    // A decision is asked about at once, and nobody saves it.
+    let text = brief(&decided, None);
+    assert!(text.contains("Digest: "), "{text}");
+    assert!(!text.contains("save"), "{text}");
 }
 
 #[test]

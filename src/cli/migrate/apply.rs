@@ -48,9 +48,29 @@ pub(in crate::cli) struct Apply {
     how: How,
 }
 
-/// How a plan is applied; `cleanup` and `resolve` share it.
+/// How a plan is applied; `cleanup` shares it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct How {
+    #[command(flatten)]
+    pub(super) run: Run,
+
+    /// How many steps may run side by side
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) parallelism: u16,
+
+    #[command(flatten)]
+    pub(super) pace: Pace,
+
+    /// Copy Redis keys even where maxmemory seems to leave too little room
+    ///
+    /// Under an allkeys-* policy the server would evict keys, so there it is refused in any case.
+    #[arg(long)]
+    pub(super) ignore_memory: bool,
+}
+
+/// How anything is written, be it no more than a record; `resolve` has these, too.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Run {
     /// Do not ask
     #[arg(long)]
     pub(super) yes: bool,
@@ -59,14 +79,18 @@ pub(in crate::cli) struct How {
     #[arg(long, value_name = "DIGEST")]
     pub(super) expect: Option<PlanDigest>,
 
-    /// How many steps may run side by side
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(super) parallelism: u16,
-
     /// How long to wait for another run's lease, such as 60s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) lock_wait: Option<Duration>,
 
+    /// How to report: text, or one JSON event a line
+    #[arg(long, default_value = "text")]
+    pub(super) format: ApplyFormat,
+}
+
+/// How hard Redis is worked by whatever reads or writes many keys.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Pace {
     /// How long another client of Redis may have to wait behind this run, such as 5ms
     #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = budget)]
     pub(super) latency_budget: Duration,
@@ -74,16 +98,6 @@ pub(in crate::cli) struct How {
     /// The most Redis keys to deal with in a second; as many as go without
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_keys_per_second: Option<u32>,
-
-    /// Copy Redis keys even where maxmemory seems to leave too little room
-    ///
-    /// Under an allkeys-* policy the server would evict keys, so there it is refused in any case.
-    #[arg(long)]
-    pub(super) ignore_memory: bool,
-
-    /// How to report: text, or one JSON event a line
-    #[arg(long, default_value = "text")]
-    pub(super) format: ApplyFormat,
 }
 
 /// A time that batches can be cut to.
@@ -123,7 +137,7 @@ impl Apply {
         let signer = self.trust(&target.config, globals)?.signer(&file)?;
         let plan = file.plan()?;
         if let Some(signer) = &signer
-            && self.how.format == ApplyFormat::Text
+            && self.how.run.format == ApplyFormat::Text
         {
             output.tell(|out, style| render::signed_by(out, style, signer));
         }
@@ -143,8 +157,8 @@ impl How {
     /// How hard Redis is worked.
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            latency_budget: self.latency_budget,
-            max_keys_per_second: self.max_keys_per_second,
+            latency_budget: self.pace.latency_budget,
+            max_keys_per_second: self.pace.max_keys_per_second,
             ignore_memory: self.ignore_memory,
         }
     }
@@ -157,17 +171,17 @@ impl How {
         again: &str,
         output: &Output,
     ) -> Result<Exit, CliError> {
-        if self.format == ApplyFormat::Text {
+        if self.run.format == ApplyFormat::Text {
             output
                 .print(|out, style| render::plan(out, style, &view(plan, None), Detail::Brief))?;
         }
         if plan.decision.is_empty() {
-            if self.format == ApplyFormat::Json {
+            if self.run.format == ApplyFormat::Json {
                 nothing_done(plan, again, output)?;
             }
             return Ok(Exit::Done);
         }
-        if !self.yes {
+        if !self.run.yes {
             prompt::confirm(output, "Apply this plan?")?;
         }
         self.apply(stores, plan, None, again, output)
@@ -183,7 +197,7 @@ impl How {
         output: &Output,
     ) -> Result<Exit, CliError> {
         self.check_digest(plan)?;
-        let events = Reporter::new(self.format, output);
+        let events = Reporter::new(self.run.format, output);
         block_on(async {
             let interrupt = Interrupt::listen()?;
             let options = ApplyOptions {
@@ -193,7 +207,7 @@ impl How {
                 },
                 lease_id: uuid::Uuid::new_v4().to_string(),
                 parallelism: usize::from(self.parallelism),
-                lock_wait: self.lock_wait,
+                lock_wait: self.run.lock_wait,
             };
             let outcome = engine::apply(stores, plan, &options, &events, interrupt.token()).await;
             events.finish();
@@ -207,7 +221,7 @@ impl How {
                     };
                 }
             };
-            let text = self.format == ApplyFormat::Text;
+            let text = self.run.format == ApplyFormat::Text;
             match &applied {
                 Applied::NothingToDo if text => {
                     output.print(|out, style| {
@@ -235,7 +249,7 @@ impl How {
     }
 
     fn check_digest(&self, plan: &Plan) -> Result<(), CliError> {
-        match self.expect {
+        match self.run.expect {
             Some(expected) if expected != plan.digest => Err(CliError::OtherDigest {
                 expected,
                 found: plan.digest,

@@ -4,7 +4,7 @@ use crate::cli::args::Globals;
 use crate::cli::context::{Project, block_on};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::migrate::apply::{ApplyFormat, How};
+use crate::cli::migrate::apply::{ApplyFormat, How, Pace, Run};
 use crate::cli::output::Output;
 use crate::engine::{self, Depth};
 use crate::model::id::MigrationId;
@@ -32,12 +32,23 @@ pub(in crate::cli) struct Resolve {
     rolled_back: bool,
 
     #[command(flatten)]
-    how: How,
+    run: Run,
+
+    // Before it asks, it counts keys.
+    #[command(flatten)]
+    pace: Pace,
 }
 
 impl Resolve {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
-        let project = Project::load_limited(globals, self.how.limits())?;
+        // A decision is one record, and copies nothing.
+        let how = How {
+            run: self.run,
+            parallelism: 1,
+            pace: self.pace,
+            ignore_memory: false,
+        };
+        let project = Project::load_limited(globals, how.limits())?;
         let resolution = if self.applied {
             Resolution::Applied
         } else {
@@ -66,13 +77,12 @@ impl Resolve {
                 resolution,
             };
             output.tell(|out, style| render::resolve(out, style, &view));
-            if self.how.format == ApplyFormat::Json {
+            if how.run.format == ApplyFormat::Json {
                 output.print(|out, _| render::resolve_json(out, &view))?;
             }
         }
         let again = format!("outpost migrate resolve {}", self.id);
         // A decision runs nothing, and is taken when something is broken: nobody has to sign it.
-        self.how
-            .confirm_and_apply(&project.stores, &plan, &again, output)
+        how.confirm_and_apply(&project.stores, &plan, &again, output)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::model::plan::{Action, PlannedStatement};
+use crate::model::plan::{Action, PlannedStatement, Purpose};
 use crate::render::plan::PlanView;
 use crate::render::plan::note::ReviewNote;
 use crate::render::plan::step::{StepView, key_words, table_words};
@@ -66,9 +66,10 @@ pub fn plan(
             before = " ".repeat(label.len());
         }
     }
-    let commands = view.commands();
     match view.file {
         Some(_) => writeln!(out, "To apply exactly this:")?,
+        // The question comes next; there is nothing to save.
+        None if view.plan.decision.purpose == Purpose::Resolve => return Ok(()),
         None => wrapped(
             "It is not saved. To save it, review it and apply exactly what was reviewed:",
             style.room(0),
@@ -76,7 +77,7 @@ pub fn plan(
         .iter()
         .try_for_each(|text| writeln!(out, "{text}"))?,
     }
-    for command in commands {
+    for command in view.commands() {
         writeln!(out, "  {}", line(&command))?;
     }
     Ok(())

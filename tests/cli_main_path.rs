@@ -557,6 +557,10 @@ fn c06_the_holder_of_the_lease_is_shown() {
         .migrate("unlock 0000 --yes")
         .exits(1)
         .says("nothing to unlock");
+    project
+        .migrate("unlock redis")
+        .exits(64)
+        .says("unlock takes the id of a lease");
     project.apply();
     let project = project
         .file("schema/sql/0011_slow.up.sql", "select pg_sleep(60)")
@@ -570,6 +574,14 @@ fn c06_the_holder_of_the_lease_is_shown() {
         ) != "0"
     });
     let id = query_one_text(&database, lease);
+    let shown = project.migrate("unlock --format json").ok();
+    assert_eq!(shown.json()["stores"][0]["lease"]["id"], id.as_str());
+    assert_eq!(shown.stderr, "");
+    project
+        .migrate("unlock sql --yes --force")
+        .exits(64)
+        .says("unlock takes the id of a lease")
+        .says(&format!("its id is {id}"));
     let pid = child.id().to_string();
     project
         .migrate("unlock")
@@ -587,7 +599,11 @@ fn c06_the_holder_of_the_lease_is_shown() {
         .migrate("unlock other --yes")
         .exits(1)
         .says("no store's lease has the id other");
-    project.migrate(&format!("unlock {id} --yes --force")).ok();
+    let broken = project
+        .migrate(&format!("unlock {id} --yes --force --format json"))
+        .ok();
+    assert_eq!(broken.json()["stores"][0]["lease"]["id"], id.as_str());
+    assert_eq!(broken.stderr, "");
     project.migrate("unlock").ok().says("not locked");
     // The run that lost it stops, and commits nothing.
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).unwrap();

@@ -7,7 +7,7 @@ use crate::engine::{ApplyError, RehearsalError, ReplayError};
 use crate::model::codec::CodecError;
 use crate::model::config::ConfigError;
 use crate::model::graph::GraphError;
-use crate::model::id::IdError;
+use crate::model::id::{IdError, StoreKind};
 use crate::model::plan::{PlanDigest, PlanError};
 use crate::model::signing::{NAMESPACE, Refusal};
 use crate::model::versions::VersionsError;
@@ -79,6 +79,12 @@ pub(super) enum CliError {
     NotLocked { store: String },
     #[error("no store's lease has the id {0}")]
     UnknownLease(String),
+    #[error("{store} is the name of a store; unlock takes the id of a lease")]
+    StoreForLease {
+        store: StoreKind,
+        /// The id of the store's lease, if anybody holds it.
+        id: Option<String>,
+    },
     #[error("the lease {id} is alive: {holder} renewed it within the last 15 seconds")]
     LeaseAlive { id: String, holder: String },
     #[error(transparent)]
@@ -164,6 +170,8 @@ impl CliError {
             Self::Unpinned => Some("where Postgres is installed, `outpost migrate drift` replays the recorded migrations; `outpost migrate lock` pins the states that they reach in their order".to_owned()),
             Self::Exists(_) => Some("choose another name".to_owned()),
             Self::UnknownLease(_) => Some("outpost migrate unlock shows the leases and their ids".to_owned()),
+            Self::StoreForLease { id: Some(id), .. } => Some(format!("to break the lease of that store: outpost migrate unlock LEASE_ID, where its id is {id}")),
+            Self::StoreForLease { id: None, .. } => Some("outpost migrate unlock shows the leases and their ids; nobody holds one of that store".to_owned()),
             Self::LeaseAlive { .. } => Some("stop that run first; --force breaks its lease all the same, and it will then stop without writing anything more".to_owned()),
             Self::SignatureFile(e) => e.hint(),
             Self::Signature { plan, refusal } => Some(refusal.hint(&plan.display().to_string())),
@@ -178,7 +186,7 @@ impl CliError {
     /// The exit code.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) => Exit::Usage,
+            Self::Usage(_) | Self::StoreForLease { .. } => Exit::Usage,
             Self::Apply(ApplyError::Stale(_)) => Exit::Stale,
             Self::Signature { .. } | Self::UnsignedByNature { .. } => Exit::Untrusted,
             Self::Store(e) | Self::Apply(ApplyError::Store(e)) => exit_of(e),

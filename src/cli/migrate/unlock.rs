@@ -1,21 +1,24 @@
 use clap::Args;
 
-use crate::cli::args::Globals;
+use crate::cli::args::{Format, Globals};
 use crate::cli::context::{Target, block_on, store_name};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::prompt;
+use crate::model::id::StoreKind;
 use crate::render;
 use crate::store::redis::Limits;
 
 /// Show who holds the lease, or break a dead run's lease
 ///
-/// Without an id it shows the leases. A lease expires by itself 30 seconds after its holder's last sign of
+/// Without an id it shows the leases and their ids. One run holds a lease with the same id in each store that it
+/// writes to. A lease expires by itself 30 seconds after its holder's last sign of
 /// life, so this is seldom needed. A holder whose lease is broken writes nothing more.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Unlock {
-    /// The lease's id
+    /// The id of the lease to break, as `outpost migrate unlock` alone shows it; not the name of a store
+    #[arg(value_name = "LEASE_ID")]
     id: Option<String>,
 
     /// Break it even though its holder is alive
@@ -25,6 +28,10 @@ pub(in crate::cli) struct Unlock {
     /// Do not ask
     #[arg(long, requires = "id")]
     yes: bool,
+
+    /// How to print the leases
+    #[arg(long, default_value = "text")]
+    format: Format,
 }
 
 impl Unlock {
@@ -37,7 +44,10 @@ impl Unlock {
             }
             Ok(leases)
         })?;
-        output.print(|out, style| render::leases(out, style, &leases))?;
+        output.print(|out, style| match self.format {
+            Format::Text => render::leases(out, style, &leases),
+            Format::Json => render::leases_json(out, &leases),
+        })?;
         let Some(id) = &self.id else {
             return Ok(Exit::Done);
         };
@@ -46,6 +56,13 @@ impl Unlock {
             .filter_map(|(kind, lease)| Some((*kind, lease.as_ref().filter(|l| l.id == *id)?)))
             .collect();
         if held.is_empty() {
+            if let Ok(store) = id.parse::<StoreKind>() {
+                let held = leases.iter().find(|(kind, _)| *kind == store);
+                return Err(CliError::StoreForLease {
+                    store,
+                    id: held.and_then(|(_, lease)| Some(lease.as_ref()?.id.clone())),
+                });
+            }
             return Err(match leases.iter().all(|(_, lease)| lease.is_none()) {
                 true => CliError::NotLocked {
                     store: leases
@@ -81,7 +98,9 @@ impl Unlock {
             }
             Ok(())
         })?;
-        output.print(|out, style| render::unlocked(out, style, id))?;
+        if self.format == Format::Text {
+            output.print(|out, style| render::unlocked(out, style, id))?;
+        }
         Ok(Exit::Done)
     }
 }

@@ -710,6 +710,29 @@ fn help_and_wrong_usage() {
         .run(&["migrate", "resolve", "sql/0001_a"])
         .exits(64)
         .says("<--applied|--rolled-back>");
+    for (given, meant) in [
+        ("plan -outt plan.bin", "'--out'"),
+        ("plan --ou=plan.bin", "'--out'"),
+        ("apply --wait 5s", "'--lock-wait'"),
+        ("apply -wait=5s", "'--lock-wait'"),
+        ("apply --keys 5", "'--max-keys-per-second'"),
+        ("apply --zzzzz", ""),
+        ("list --colour never", "'--color'"),
+        ("list --frmat json", "'--format'"),
+    ] {
+        let ended = project.migrate(given).exits(64).says("unexpected argument");
+        assert_eq!(
+            ended.stderr.contains("a similar argument exists"),
+            !meant.is_empty(),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains(meant), "{ended:?}");
+        assert!(!ended.stderr.contains("as a value"), "{ended:?}");
+    }
+    project
+        .run(&["serve", "--listen"])
+        .exits(64)
+        .says("'-- --listen'");
     // A decision runs no migration.
     let help = project.run(&["migrate", "resolve", "--help"]).ok();
     for (option, there) in [

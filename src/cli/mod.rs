@@ -84,7 +84,7 @@ fn suggest_group(error: &mut clap::Error) {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = args::with_two_dashes(&Cli::command(), arguments);
     let parsed = Cli::command()
-        .try_get_matches_from(arguments)
+        .try_get_matches_from(&arguments)
         .and_then(|matches| {
             Ok((
                 Cli::from_arg_matches(&matches)?,
@@ -95,6 +95,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(mut error) => {
             suggest_group(&mut error);
+            args::suggest_option(&mut error, &Cli::command(), &arguments);
             // Help and version are asked for and go to stdout; everything else is wrong usage.
             let code = if error.use_stderr() {
                 Exit::Usage

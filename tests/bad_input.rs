@@ -524,8 +524,9 @@ fn a_wrong_password() {
             1,
             &[
                 "Postgres at 127.0.0.1:",
-                "the server refuses the login",
-                "password",
+                "the server refuses the login: password authentication failed",
+                "environment variable that [postgres] url reads",
+                "postgres://USER:PASSWORD@HOST/DATABASE",
             ],
         );
     stores
@@ -536,8 +537,30 @@ fn a_wrong_password() {
             1,
             &[
                 "Redis at 127.0.0.1:",
-                "the server refuses the login",
-                "password",
+                "the server refuses the login: ",
+                "environment variable that [redis] url reads",
+                "redis://:PASSWORD@HOST:PORT",
+            ],
+        );
+    stores.unchanged();
+}
+
+#[test]
+fn a_missing_password() {
+    let stores = Stores::new();
+    let (head, rest) = stores.database.url.rsplit_once('@').unwrap();
+    let (user, _) = head.rsplit_once(':').unwrap();
+    stores
+        .project()
+        .postgres_url(&format!("{user}@{rest}"))
+        .migrate("plan")
+        .refuses(
+            1,
+            &[
+                "the server refuses the login: it wants a password, and none is set",
+                "environment variable that [postgres] url reads",
+                "PGPASSWORD",
+                "~/.pgpass",
             ],
         );
     let (_, rest) = stores.redis.url().rsplit_once('@').unwrap();
@@ -545,7 +568,34 @@ fn a_wrong_password() {
         .project()
         .redis_url(&format!("redis://{rest}"))
         .migrate("plan")
-        .refuses(1, &["Redis at 127.0.0.1:", "the server refuses the login"]);
+        .refuses(
+            1,
+            &[
+                "Redis at 127.0.0.1:",
+                "it wants a password, and none is set",
+                "redis://:PASSWORD@HOST:PORT",
+            ],
+        );
+    stores.unchanged();
+}
+
+#[test]
+fn a_redis_database_beyond_the_last() {
+    let stores = Stores::new();
+    let url = stores
+        .redis
+        .url()
+        .trim_end_matches("/0")
+        .trim_end_matches('/');
+    let project = stores.project().redis_url(&format!("{url}/99"));
+    project.migrate("plan").refuses(
+        1,
+        &[
+            "Redis at 127.0.0.1:",
+            "database 99 does not exist",
+            "correct the number at the end of [redis] url",
+        ],
+    );
     stores.unchanged();
 }
 

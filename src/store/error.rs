@@ -52,6 +52,9 @@ pub enum StoreErrorKind {
         /// The server's words.
         reason: String,
     },
+    /// The server wants a password, and there is none for it.
+    #[error("the server refuses the login: it wants a password, and none is set")]
+    NoPassword,
     /// The database does not exist.
     #[error("database {database} does not exist")]
     NoDatabase {
@@ -218,8 +221,18 @@ impl StoreError {
         Some(match &self.kind {
             StoreErrorKind::Unreachable { .. } => format!("check that the server runs and that {section} url in outpost.toml names its host and port"),
             StoreErrorKind::Disconnected { .. } => "run the same plan again: what was recorded is not repeated".to_owned(),
-            StoreErrorKind::Authentication { .. } => format!("check the user and password in the environment variable that {section} url reads"),
-            StoreErrorKind::NoDatabase { database } => format!("create it (createdb {database}), or correct {section} url"),
+            StoreErrorKind::Authentication { .. } => match self.store {
+                StoreKind::Sql => "check user and password in the environment variable that [postgres] url reads, as in postgres://USER:PASSWORD@HOST/DATABASE; where it has no password, PGPASSWORD or ~/.pgpass gave it".to_owned(),
+                StoreKind::Redis => "check user and password in the environment variable that [redis] url reads, as in redis://USER:PASSWORD@HOST:PORT; without a user it is redis://:PASSWORD@HOST:PORT".to_owned(),
+            },
+            StoreErrorKind::NoPassword => match self.store {
+                StoreKind::Sql => "put it into the environment variable that [postgres] url reads, as in postgres://USER:PASSWORD@HOST/DATABASE, or set PGPASSWORD, or write it to ~/.pgpass, which nobody else may read".to_owned(),
+                StoreKind::Redis => "put it into the environment variable that [redis] url reads, as in redis://:PASSWORD@HOST:PORT, or redis://USER:PASSWORD@HOST:PORT for a user of its own; where a Sentinel asks, into that of [redis] sentinels".to_owned(),
+            },
+            StoreErrorKind::NoDatabase { database } => match self.store {
+                StoreKind::Sql => format!("create it (createdb {database}), or correct [postgres] url"),
+                StoreKind::Redis => "correct the number at the end of [redis] url; it counts from 0, and there are as many databases as the server's setting `databases` says, 16 unless it is set".to_owned(),
+            },
             StoreErrorKind::Permission { .. } => "grant the right; docs/permissions.md lists what each command needs".to_owned(),
             StoreErrorKind::NotReady { .. } => "wait until the server is ready, or connect to the primary".to_owned(),
             StoreErrorKind::Tls(problem) => problem.hint(self.store),

@@ -84,7 +84,7 @@ impl RehearsalError {
                 StoreErrorKind::Permission { .. } => {
                     "the role needs CREATEDB, since the rehearsal makes databases and removes them; --rehearse alone starts a server of its own".to_owned()
                 }
-                StoreErrorKind::Unreachable { .. } | StoreErrorKind::Authentication { .. } => {
+                StoreErrorKind::Unreachable { .. } | StoreErrorKind::Authentication { .. } | StoreErrorKind::NoPassword => {
                     "check the address in --rehearse-url; --rehearse alone starts a server of its own".to_owned()
                 }
                 _ => return error.hint(),

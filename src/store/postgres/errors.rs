@@ -121,7 +121,9 @@ pub(super) fn while_connecting(error: &Error, database: &str) -> StoreErrorKind 
         StoreErrorKind::Tls(TlsProblem::NoName)
     } else if kind.starts_with("error performing TLS") {
         StoreErrorKind::Tls(TlsProblem::Other { reason })
-    } else if kind.starts_with("authentication error") || reason.contains("password missing") {
+    } else if reason.contains("password missing") {
+        StoreErrorKind::NoPassword
+    } else if kind.starts_with("authentication error") {
         StoreErrorKind::Authentication { reason }
     } else {
         StoreErrorKind::Unreachable { reason }

@@ -23,7 +23,9 @@ pub(super) fn classify(error: &RedisError, doing: &str) -> StoreErrorKind {
     let reason = words(error);
     if let Some(code) = code(error) {
         return match code.as_str() {
-            "NOAUTH" | "WRONGPASS" => StoreErrorKind::Authentication { reason },
+            // Who sends a password hears WRONGPASS of it.
+            "NOAUTH" => StoreErrorKind::NoPassword,
+            "WRONGPASS" => StoreErrorKind::Authentication { reason },
             "NOPERM" => StoreErrorKind::Permission {
                 doing: doing.to_owned(),
                 reason,
@@ -117,9 +119,14 @@ pub(super) fn is_passing(kind: &StoreErrorKind) -> bool {
     }
 }
 
-/// From an error while connecting, with TLS or without. `password` is what the server was told: one that does
-/// not know `HELLO` or `AUTH` may say it back.
-pub(super) fn connecting(error: &RedisError, tls: bool, password: Option<&str>) -> StoreErrorKind {
+/// From an error while connecting to this database, with TLS or without. `password` is what the server was told:
+/// one that does not know `HELLO` or `AUTH` may say it back.
+pub(super) fn connecting(
+    error: &RedisError,
+    tls: bool,
+    password: Option<&str>,
+    database: i64,
+) -> StoreErrorKind {
     if let Some(problem) = TlsProblem::cause_of(error) {
         return StoreErrorKind::Tls(problem);
     }
@@ -141,6 +148,11 @@ pub(super) fn connecting(error: &RedisError, tls: bool, password: Option<&str>) 
             }
         }
         StoreErrorKind::Disconnected { reason } => StoreErrorKind::Unreachable { reason },
+        StoreErrorKind::Server { reason, .. } if reason.contains("DB index is out of range") => {
+            StoreErrorKind::NoDatabase {
+                database: database.to_string(),
+            }
+        }
         StoreErrorKind::Server { reason, .. }
             if reason.contains("AUTH") || reason.contains("assword") =>
         {
@@ -192,13 +204,13 @@ mod tests {
             "LOADING soon, hunter2",
             "ERR what is hunter2?",
         ] {
-            let shown = connecting(&said(text), false, Some("hunter2")).to_string();
+            let shown = connecting(&said(text), false, Some("hunter2"), 0).to_string();
             assert!(!shown.contains("hunt"), "{shown}");
         }
         let unknown = "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'pw'";
-        let shown = connecting(&said(unknown), false, Some("pw")).to_string();
+        let shown = connecting(&said(unknown), false, Some("pw"), 0).to_string();
         assert!(shown.contains("unknown command 'HELLO'; "), "{shown}");
-        let plain = connecting(&said("ERR no"), false, Some("")).to_string();
+        let plain = connecting(&said("ERR no"), false, Some(""), 0).to_string();
         assert!(plain.contains("no"), "{plain}");
     }
 

@@ -92,7 +92,8 @@ impl Dialer {
             .await
             .map_err(|e| {
                 let settings = client.get_connection_info().redis_settings();
-                connecting(&e, self.certificates.is_some(), settings.password())
+                let tls = self.certificates.is_some();
+                connecting(&e, tls, settings.password(), settings.db())
             })
     }
 

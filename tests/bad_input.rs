@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
@@ -835,6 +835,47 @@ fn at_terminal(project: &Project, arguments: &[&str], typed: &str) -> Ended {
     let child = command.spawn().unwrap();
     keyboard.write_all(typed.as_bytes()).unwrap();
     project.wait(child)
+}
+
+/// What a failing command writes to a stderr that is a terminal.
+fn shown_on_a_terminal(project: &Project, arguments: &[&str]) -> String {
+    let pty = openpty(None, None).unwrap();
+    let mut screen = File::from(pty.master);
+    let mut command = project.command(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::from(pty.slave));
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    // The last slave goes with the command, and reading ends there.
+    drop(command);
+    let mut text = Vec::new();
+    let _ = screen.read_to_end(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn color_ranks_above_no_color() {
+    for (color, no_color, terminal, pipe) in [
+        (None, None, true, false),
+        (None, Some(""), true, false),
+        (None, Some("1"), false, false),
+        (Some("auto"), Some("0"), false, false),
+        (Some("always"), None, true, true),
+        (Some("always"), Some("1"), true, true),
+        (Some("never"), None, false, false),
+        (Some("never"), Some(""), false, false),
+    ] {
+        let mut project = Project::empty();
+        if let Some(value) = no_color {
+            project = project.env("NO_COLOR", value);
+        }
+        let mut arguments = vec!["migrate", "list"];
+        arguments.extend(color.iter().flat_map(|when| ["--color", when]));
+        let case = format!("{color:?}, {no_color:?}");
+        let shown = shown_on_a_terminal(&project, &arguments);
+        assert!(shown.contains("error:"), "{case}: {shown:?}");
+        assert_eq!(shown.contains('\u{1b}'), terminal, "{case}: {shown:?}");
+        let piped = project.run(&arguments).exits(1);
+        assert_eq!(piped.stderr.contains('\u{1b}'), pipe, "{case}: {piped:?}");
+    }
 }
 
 #[test]

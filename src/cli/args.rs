@@ -22,7 +22,7 @@ pub(super) struct Globals {
     )]
     pub(super) config: PathBuf,
 
-    /// When to colour the output; NO_COLOR is obeyed
+    /// When to colour the output; `auto` obeys NO_COLOR, `always` colours all the same
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Colour,
 }

@@ -903,6 +903,23 @@ fn a_step_that_fails_is_named_with_file_line_and_the_servers_words_and_can_be_me
         .json()
         .to_string();
     assert!(history.contains("failed"), "{history}");
+    // Whoever looks next learns of it, too, until it succeeds.
+    let before = "sql/0002_two failed before, 20";
+    let words = "sql/0002_two.up.sql:4: relation \"missing\" does not exist";
+    project.migrate("list").ok().says(before).says(words);
+    project
+        .run(&["serve", "--", "true"])
+        .exits(3)
+        .says(before)
+        .says(words);
+    let listed = project.migrate("list --format json").ok().json();
+    let failed = &listed["migrations"][1]["failed"];
+    assert_eq!(failed["action"], "apply", "{listed}");
+    assert!(
+        failed["error"].as_str().unwrap().contains(words),
+        "{listed}"
+    );
+    assert!(listed["migrations"][2]["failed"].is_null(), "{listed}");
     // The cause may lie outside: then the same plan goes on.
     sql(&database, "create table missing (n int)");
     project.migrate("apply plan.bin").ok();
@@ -914,6 +931,8 @@ fn a_step_that_fails_is_named_with_file_line_and_the_servers_words_and_can_be_me
             .count(),
         3
     );
+    let listed = project.migrate("list").ok();
+    assert!(!listed.stdout.contains("failed before"), "{listed:?}");
 }
 
 #[test]

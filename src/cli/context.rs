@@ -16,6 +16,7 @@ use crate::model::lease::Holder;
 use crate::model::lint::lint;
 use crate::model::plan::{Decision, Desired, Evidence};
 use crate::model::state::{ObservedState, StoreState};
+use crate::model::status::{MigrationStatus, Status};
 use crate::source;
 use crate::store::postgres::PostgresStore;
 use crate::store::redis::{Limits, RedisStore};
@@ -134,6 +135,28 @@ impl Project {
             &self.config.drift,
         )
         .await?)
+    }
+
+    /// Asks the histories whether the last attempt at what is pending failed.
+    pub(super) async fn recall_failures(
+        &self,
+        statuses: &mut [MigrationStatus],
+    ) -> Result<(), CliError> {
+        for (kind, store) in self.stores.iter() {
+            let mut pending: Vec<&mut MigrationStatus> = statuses
+                .iter_mut()
+                .filter(|m| m.status == Status::Pending && m.id.store() == kind)
+                .collect();
+            if pending.is_empty() {
+                continue;
+            }
+            let ids = pending.iter().map(|m| m.id.clone()).collect();
+            let mut failures = store.failures(&ids).await?;
+            for migration in &mut pending {
+                migration.failed = failures.remove(&migration.id);
+            }
+        }
+        Ok(())
     }
 
     /// Observes the stores.

@@ -40,7 +40,12 @@ impl Serve {
                 "there is no command to start: pass one after --, or set [serve] command in outpost.toml".to_owned(),
             ));
         };
-        let gate = block_on(self.await_gate(&project, output))?;
+        let gate = block_on(async {
+            let mut gate = self.await_gate(&project, output).await?;
+            // That it is closed is known already; whoever may not read why is told that all the same.
+            let _ = project.recall_failures(&mut gate.blocking).await;
+            Ok(gate)
+        })?;
         if !gate.open() {
             output.tell(|out, style| render::gate(out, style, &gate));
             return Ok(Exit::Pending);

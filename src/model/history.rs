@@ -42,6 +42,47 @@ pub struct HistoryEntry {
     pub intact: bool,
 }
 
+/// The last that the history has of a migration, where that is a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What failed.
+    pub action: String,
+    /// When, RFC 3339 in UTC, by the store's clock.
+    pub at: String,
+    /// The first line of the error.
+    pub error: String,
+}
+
+impl Failure {
+    /// Of an entry's values; `None` where it is no failure.
+    pub fn new(outcome: &str, action: &str, at: &str, detail: Option<&str>) -> Option<Self> {
+        (outcome == "failed").then(|| Self {
+            action: action.to_owned(),
+            at: at.to_owned(),
+            error: detail
+                .and_then(|text| text.lines().next())
+                .unwrap_or_default()
+                .to_owned(),
+        })
+    }
+}
+
+/// The failures of these migrations that nothing has followed since.
+pub fn failures(
+    of: &BTreeSet<MigrationId>,
+    entries: &[HistoryEntry],
+) -> BTreeMap<MigrationId, Failure> {
+    of.iter()
+        .filter_map(|id| {
+            let name = id.to_string();
+            let last = entries.iter().rev().find(|entry| entry.id == name)?;
+            let detail = last.detail.as_deref();
+            let failure = Failure::new(&last.outcome, &last.action, &last.ended_at, detail)?;
+            Some((id.clone(), failure))
+        })
+        .collect()
+}
+
 /// The migrations whose record in the ledger no entry explains, by the plan that wrote it.
 ///
 /// A chain of hashes shows every change but one: entries that are taken from its end leave it whole. What they
@@ -91,6 +132,24 @@ mod tests {
             hash: String::new(),
             intact: true,
         }
+    }
+
+    #[test]
+    fn a_failure_counts_until_something_follows_it() {
+        let id: MigrationId = "sql/0001_a".parse().unwrap();
+        let of = BTreeSet::from([id.clone()]);
+        let failed = HistoryEntry {
+            detail: Some("first\nsecond".to_owned()),
+            ended_at: "then".to_owned(),
+            ..entry("apply", "failed", "one")
+        };
+        let mut entries = vec![entry("apply", "done", "one"), failed];
+        let found = failures(&of, &entries);
+        assert_eq!(found[&id].error, "first");
+        assert_eq!(found[&id].at, "then");
+        assert!(failures(&BTreeSet::new(), &entries).is_empty());
+        entries.push(entry("resolve", "done", "two"));
+        assert!(failures(&of, &entries).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::model::catalog::Catalog;
 use crate::model::config::Ahead;
+use crate::model::history::Failure;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::LeaseInfo;
 use crate::model::state::{Doing, GolangVersion, LedgerStatus, ObservedState};
@@ -106,6 +107,9 @@ pub struct MigrationStatus {
     pub in_catalog: bool,
     /// Whether it would be applied after a migration with a higher number.
     pub out_of_order: bool,
+    /// The last attempt, where that failed; known only where somebody asked the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failure>,
 }
 
 /// Where every migration of the catalog and of the ledgers stands, by id.
@@ -145,6 +149,7 @@ pub fn statuses(
                 in_catalog: migration.is_some(),
                 status,
                 out_of_order,
+                failed: None,
                 id,
             }
         })

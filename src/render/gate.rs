@@ -117,7 +117,8 @@ fn rows(out: &mut dyn Write, style: Style, migrations: &[MigrationStatus]) -> io
         &["", "migration", "status", "description"],
         3,
         &rows,
-    )
+    )?;
+    super::list::failures(out, style, migrations)
 }
 
 #[derive(Serialize)]

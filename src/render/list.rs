@@ -57,8 +57,34 @@ pub fn list(out: &mut dyn Write, style: Style, view: &ListView<'_>) -> io::Resul
         3,
         &rows,
     )?;
+    failures(out, style, view.migrations)?;
     writeln!(out)?;
     paragraph(out, style, Tone::Strong, &summary(view))
+}
+
+/// Writes which of the pending migrations failed before, when, and with which words.
+pub(super) fn failures(
+    out: &mut dyn Write,
+    style: Style,
+    migrations: &[MigrationStatus],
+) -> io::Result<()> {
+    for migration in migrations {
+        let Some(failed) = &migration.failed else {
+            continue;
+        };
+        let words = format!(
+            "{} failed before, {}: {}",
+            migration.id,
+            time(&failed.at),
+            failed.error
+        );
+        let mut before = "";
+        for text in wrapped(&line(&words), style.room(2)) {
+            writeln!(out, "{before}{}", style.paint(Tone::Bad, &text))?;
+            before = "  ";
+        }
+    }
+    Ok(())
 }
 
 fn row(migration: &MigrationStatus) -> Vec<Cell> {

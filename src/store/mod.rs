@@ -6,6 +6,7 @@ pub mod postgres;
 pub mod redis;
 pub mod tls;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,8 +17,8 @@ pub use error::{StoreError, StoreErrorKind};
 
 use crate::model::config::PlanConfig;
 use crate::model::event::Events;
-use crate::model::history::HistoryEntry;
-use crate::model::id::StoreKind;
+use crate::model::history::{Failure, HistoryEntry, failures};
+use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::{Holder, LeaseInfo};
 use crate::model::migration::Migration;
 use crate::model::plan::{Plan, Step, StepEvidence};
@@ -163,4 +164,13 @@ pub trait Store: Send + Sync {
 
     /// The history, oldest entry first.
     async fn history(&self) -> Result<Vec<HistoryEntry>, StoreError>;
+
+    /// Of these migrations those whose last entry in the history is a failure. A store may look at the newest
+    /// entries alone.
+    async fn failures(
+        &self,
+        of: &BTreeSet<MigrationId>,
+    ) -> Result<BTreeMap<MigrationId, Failure>, StoreError> {
+        Ok(failures(of, &self.history().await?))
+    }
 }

@@ -6,7 +6,7 @@ use outpost::model::drift::{
     Deviation, Drift, Expected, ObjectDifference, ObjectDrift, SchemaDrift,
 };
 use outpost::model::event::{Event, Events};
-use outpost::model::history::HistoryEntry;
+use outpost::model::history::{Failure, HistoryEntry};
 use outpost::model::id::StoreKind;
 use outpost::model::lock::{LockFinding, LockedMigration};
 use outpost::model::plan::PlanDigest;
@@ -16,7 +16,7 @@ use outpost::model::status::{Gate, Status};
 use outpost::model::verification::Check;
 use outpost::render::{
     Lines, StoreHistory, Style, created, drift, drift_json, gate, gate_json, gate_waiting, hint,
-    history, history_json, leases, leases_json, list, lock_findings, lock_findings_json,
+    history, history_json, leases, leases_json, list, list_json, lock_findings, lock_findings_json,
     older_signature, remark, report, report_json, signed, signed_by, unlocked, verify, verify_json,
     warning,
 };
@@ -87,6 +87,22 @@ fn c16_what_a_history_and_a_lease_hold_is_shown_tame() {
         assert_tame(what, &shown(|out| history(out, Style::plain(300), &value)));
         assert_tame(what, &shown(|out| history_json(out, &value)));
     }
+    let mut failed = status("sql/0001_a", Status::Pending);
+    failed.failed = Some(Failure {
+        action: "apply".to_owned(),
+        at: nasty(),
+        error: nasty(),
+    });
+    let failed = [failed];
+    let view = outpost::render::ListView {
+        version: "1",
+        stores: Vec::new(),
+        migrations: &failed,
+    };
+    for style in STYLES {
+        assert_tame("failure", &shown(|out| list(out, style, &view)));
+    }
+    assert_tame("failure", &shown(|out| list_json(out, &view)));
     let mut held = lease(20_000);
     held.id = nasty();
     let value = [(StoreKind::Sql, Some(held.clone()))];

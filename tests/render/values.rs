@@ -533,6 +533,7 @@ pub fn status(id_text: &str, status: Status) -> MigrationStatus {
         Status::Applied { .. } | Status::Edited | Status::Ahead
     );
     MigrationStatus {
+        failed: None,
         id: id(id_text),
         description: Some(format!("What {} is for", id(id_text).base_name())),
         status,

@@ -172,6 +172,8 @@ pub async fn an_absent_ledger_reads_as_empty_and_stays_absent(subject: &dyn Subj
         assert_eq!(state.lease, None);
         assert_eq!(store.lease().await.unwrap(), None);
         assert_eq!(store.history().await.unwrap(), []);
+        let all = subject.project().all().into_iter().collect();
+        assert!(store.failures(&all).await.unwrap().is_empty());
     }
     let plan = plan_for(subject, 3).await;
     let steps: Vec<_> = plan.decision.steps.iter().collect();
@@ -482,8 +484,20 @@ pub async fn a_failure_goes_to_the_history_and_not_to_the_ledger(subject: &dyn S
     assert!(detail.contains("the disk is full"), "{detail}");
     assert_eq!(history[0].plan, plan.digest.hex());
     assert_eq!(entries(&*store).await, 0);
+    // It is the last word on the migration until the next attempt.
+    let all = subject.project().all().into_iter().collect();
+    let failures = store.failures(&all).await.unwrap();
+    let failed = &plan.decision.steps[0].id;
+    assert_eq!(failures.keys().collect::<Vec<_>>(), [failed]);
+    assert_eq!(failures[failed].action, "apply");
+    assert_eq!(failures[failed].at, history[1].ended_at);
+    assert!(
+        failures[failed].error.contains("the disk is full"),
+        "{failures:?}"
+    );
     run(&*store, &lease, &plan, 0).await.unwrap();
     assert_eq!(entries(&*store).await, 1);
+    assert!(store.failures(&all).await.unwrap().is_empty());
 }
 
 fn outcomes(history: &[HistoryEntry]) -> Vec<String> {

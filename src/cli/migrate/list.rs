@@ -31,8 +31,13 @@ impl List {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<Exit, CliError> {
         let project = Project::load(globals)?;
         let desired = project.desired(self.to.as_deref())?;
-        let observed = block_on(project.observe(Depth::Ledgers))?;
-        let statuses = statuses(&project.catalog, &observed, &project.desired_ids(&desired));
+        let (observed, statuses) = block_on(async {
+            let observed = project.observe(Depth::Ledgers).await?;
+            let mut statuses =
+                statuses(&project.catalog, &observed, &project.desired_ids(&desired));
+            project.recall_failures(&mut statuses).await?;
+            Ok((observed, statuses))
+        })?;
         let list = render::ListView {
             version: &desired.version,
             stores: project.addresses(&observed),

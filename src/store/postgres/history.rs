@@ -1,10 +1,13 @@
 //! The history: append-only, each entry with the hash of the one before it, computed in the database.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::ledger::{Author, rfc3339};
 use super::quote::{HoldsNul, literal, nullable};
 use super::session::{Row, Session};
 use super::{errors, ledger};
-use crate::model::history::HistoryEntry;
+use crate::model::history::{Failure, HistoryEntry};
+use crate::model::id::MigrationId;
 use crate::model::plan::{Action, Resolution, Step};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -128,6 +131,37 @@ pub(super) async fn read(session: &Session) -> Result<Vec<HistoryEntry>, StoreEr
             })
         })
         .collect()
+}
+
+/// Of these migrations those whose last entry is a failure.
+pub(super) async fn failures(
+    session: &Session,
+    of: &BTreeSet<MigrationId>,
+) -> Result<BTreeMap<MigrationId, Failure>, StoreError> {
+    // No id holds what cannot be written as a literal.
+    let ids: Vec<String> = of
+        .iter()
+        .filter_map(|id| literal(&id.to_string()).ok())
+        .collect();
+    if ids.is_empty() || ledger::identity(session).await?.is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = format!(
+        "select distinct on (id) id, outcome, action, {ended}, detail from outpost.history \
+         where id in ({ids}) order by id, history.seq desc",
+        ended = rfc3339("ended_at"),
+        ids = ids.join(", "),
+    );
+    let rows = session
+        .rows(&sql)
+        .await
+        .map_err(|e| session.error("reading the history", &e))?;
+    let failure = |row: &Row| {
+        let text = |column: usize| row.get(column)?.as_deref();
+        let failure = Failure::new(text(1)?, text(2)?, text(3)?, text(4))?;
+        Some((text(0)?.parse().ok()?, failure))
+    };
+    Ok(rows.iter().filter_map(failure).collect())
 }
 
 fn entry(row: &Row) -> Option<HistoryEntry> {

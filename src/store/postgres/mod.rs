@@ -34,6 +34,7 @@ mod verify;
 pub use rehearse::Tried;
 pub use scratch::{Scratch, ServerFacts};
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ use self::session::Session;
 use super::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
 use crate::model::config::{Endpoint, PlanConfig, PostgresConfig, StoreAddress, TlsFiles};
 use crate::model::event::Events;
-use crate::model::history::HistoryEntry;
-use crate::model::id::StoreKind;
+use crate::model::history::{Failure, HistoryEntry};
+use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::{Holder, LeaseInfo};
 use crate::model::migration::Migration;
 use crate::model::plan::{Step, StepContent, StepEvidence};
@@ -271,5 +272,15 @@ impl Store for PostgresStore {
         let entries = history::read(&session).await?;
         session.roll_back().await;
         Ok(entries)
+    }
+
+    async fn failures(
+        &self,
+        of: &BTreeSet<MigrationId>,
+    ) -> Result<BTreeMap<MigrationId, Failure>, StoreError> {
+        let session = self.reading("reading the history").await?;
+        let found = history::failures(&session, of).await?;
+        session.roll_back().await;
+        Ok(found)
     }
 }

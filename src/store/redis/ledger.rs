@@ -1,13 +1,13 @@
 //! The ledger and the history: what is recorded, and in what form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Value;
 
 use super::RedisStore;
 use super::link::{Session, slot};
 use super::scripts::{self, Call};
-use crate::model::history::HistoryEntry;
+use crate::model::history::{Failure, HistoryEntry};
 use crate::model::id::MigrationId;
 use crate::model::plan::{Action, Resolution, Step};
 use crate::model::state::{Checkpoint, Doing, HowApplied, LedgerEntry, LedgerStatus};
@@ -253,6 +253,43 @@ impl RedisStore {
             call = call.arg(SIGNER).arg(signer.as_str());
         }
         call.run(session, "recording the step").await.map(drop)
+    }
+
+    /// Of these migrations those whose last entry is a failure, among the newest entries: a stream has no index,
+    /// and a failure that somebody asks about is no old one.
+    pub(super) async fn read_failures(
+        &self,
+        of: &BTreeSet<MigrationId>,
+    ) -> Result<BTreeMap<MigrationId, Failure>, StoreError> {
+        const NEWEST: u64 = 1000;
+        let session = self.link.session();
+        let doing = "reading the history";
+        let mut command = redis::cmd("XREVRANGE");
+        let history = self.keys.history();
+        command
+            .arg(history)
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(NEWEST);
+        let value: Value = session.query(doing, &command).await?;
+        let entries: Vec<(String, BTreeMap<String, String>)> =
+            redis::from_redis_value(value).map_err(|e| session.unexpected(doing, &e))?;
+        let mut last = BTreeMap::new();
+        for (_, fields) in entries {
+            let text = |name: &str| fields.get(name).map_or("", String::as_str);
+            if let Ok(id) = text("id").parse::<MigrationId>() {
+                let (outcome, action) = (text("outcome"), text("action"));
+                last.entry(id).or_insert_with(|| {
+                    Failure::new(outcome, action, text("ended_at"), Some(text("detail")))
+                });
+            }
+        }
+        last.retain(|id, _| of.contains(id));
+        Ok(last
+            .into_iter()
+            .filter_map(|(id, failure)| Some((id, failure?)))
+            .collect())
     }
 
     /// The history, oldest first, each entry's hash computed again.

@@ -41,6 +41,7 @@ mod survey;
 mod verify;
 mod watch;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,8 +55,8 @@ pub use self::pace::Limits;
 pub use self::rehearse::{KeySnapshot, SampledKeys};
 use crate::model::config::{PlanConfig, RedisConfig};
 use crate::model::event::Events;
-use crate::model::history::HistoryEntry;
-use crate::model::id::StoreKind;
+use crate::model::history::{Failure, HistoryEntry};
+use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lease::{Holder, LeaseInfo};
 use crate::model::migration::{Content, Migration};
 use crate::model::plan::{Plan, Step, StepContent, StepEvidence};
@@ -242,5 +243,12 @@ impl Store for RedisStore {
 
     async fn history(&self) -> Result<Vec<HistoryEntry>, StoreError> {
         self.read_history().await
+    }
+
+    async fn failures(
+        &self,
+        of: &BTreeSet<MigrationId>,
+    ) -> Result<BTreeMap<MigrationId, Failure>, StoreError> {
+        self.read_failures(of).await
     }
 }

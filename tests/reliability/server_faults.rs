@@ -137,7 +137,8 @@ fn carry_out_cut(world: &World, phase: &Phase, cuts: &Arc<Cuts>) {
 }
 
 /// Connections are cut at every byte of each kind of message and of answer: after so many bytes of a message, and
-/// of an answer. `OUTPOST_CUT_STEP=1` takes each, which is a campaign; CI takes a byte of so many.
+/// of an answer. CI takes a byte of so many, `OUTPOST_CUT_STEP`; a campaign takes more of them, and all of them with
+/// each `OUTPOST_CUT_FROM` below the step.
 /// `OUTPOST_CUT_PLAN` names one of the three plans, `OUTPOST_CUT_WORKERS` says how many runs go on side by side.
 #[test]
 fn c15_a_connection_cut_at_any_byte_of_any_message_or_answer_is_made_good() {
@@ -145,12 +146,13 @@ fn c15_a_connection_cut_at_any_byte_of_any_message_or_answer_is_made_good() {
         env::var(name).map_or(or, |text| text.parse::<usize>().expect("a number"))
     };
     let step = number("OUTPOST_CUT_STEP", CUT_STEP);
+    let from = number("OUTPOST_CUT_FROM", 0);
     let workers = number("OUTPOST_CUT_WORKERS", 2);
     let only = env::var("OUTPOST_CUT_PLAN").ok();
     let campaigns: Vec<(&str, Arc<Cuts>, AtomicUsize)> = ["apply", "cleanup", "revert"]
         .into_iter()
         .filter(|plan| only.as_ref().is_none_or(|only| only == plan))
-        .map(|plan| (plan, Arc::new(Cuts::every(step)), AtomicUsize::new(0)))
+        .map(|plan| (plan, Arc::new(Cuts::every(step, from)), AtomicUsize::new(0)))
         .collect();
     thread::scope(|scope| {
         for _ in 0..workers {
@@ -175,7 +177,7 @@ fn c15_a_connection_cut_at_any_byte_of_any_message_or_answer_is_made_good() {
     for (plan, cuts, times) in campaigns {
         let (summary, left) = cuts.summary();
         let times = times.into_inner();
-        eprintln!("{plan}, every {step}th byte, carried out {times} times: {summary}");
+        eprintln!("{plan}, every {step}th byte from {from}, carried out {times} times: {summary}");
         assert!(cuts.made() > 20, "{plan}: {summary}");
         // What only a run sends that was cut off before is not met at each of its bytes.
         for kind in left {

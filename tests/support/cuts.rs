@@ -24,6 +24,7 @@ type Kind = (Direction, String);
 /// The next byte to cut for each kind. Runs that go on side by side share it: each byte is cut once.
 pub struct Cuts {
     step: usize,
+    from: usize,
     next: Mutex<BTreeMap<Kind, Next>>,
 }
 
@@ -59,10 +60,12 @@ pub enum Cut {
 }
 
 impl Cuts {
-    /// Every `step`th byte of each kind, from one of the first ones on.
-    pub fn every(step: usize) -> Self {
+    /// Every `step`th byte of each kind, from one of the first ones on: with each `from` below `step` another one, so
+    /// that together they come to every byte.
+    pub fn every(step: usize, from: usize) -> Self {
         Self {
             step,
+            from,
             next: Mutex::default(),
         }
     }
@@ -81,7 +84,7 @@ impl Cuts {
             // Another byte for each kind, and the same one in every campaign.
             let letters: usize = kind.bytes().map(usize::from).sum();
             let first = Next {
-                byte: letters % self.step,
+                byte: (letters + self.from) % self.step,
                 ..Next::default()
             };
             *all.entry((direction, kind.clone())).or_insert(first)

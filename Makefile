@@ -3,12 +3,13 @@
 # make bench  Redis migrations against the pattern before them; BENCH="--tenants 200000 --runs 3" for more
 #
 # They install Postgres and Redis when they are missing, and say so first. Nothing else is needed than a
-# Rust toolchain. The first two build with the same profile, so that dependencies compile once.
+# Rust toolchain. The first two build with the same profile, so that most dependencies compile once.
 
 .POSIX:
 .PHONY: help demo test bench build lint
 
 CARGO = cargo
+BUILD = build --locked
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -26,7 +27,7 @@ bench: servers
 	$(CARGO) bench --locked --bench redis -- $(BENCH)
 
 build:
-	$(CARGO) build --locked
+	$(CARGO) $(BUILD)
 
 lint:
 	$(CARGO) fmt --check

@@ -236,6 +236,16 @@ impl Browser {
             .map(|event| &event["params"])
     }
 
+    /// The page as it is printed on A4.
+    pub fn printed(&mut self) -> Vec<u8> {
+        use base64::Engine as _;
+        let paper = json!({ "paperWidth": 8.27, "paperHeight": 11.69, "printBackground": true });
+        let printed = self.call("Page.printToPDF", paper);
+        base64::engine::general_purpose::STANDARD
+            .decode(printed["data"].as_str().unwrap())
+            .unwrap()
+    }
+
     /// Takes a picture of all of the page.
     pub fn picture(&mut self, file: &Path) {
         use base64::Engine as _;

@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::browser::Browser;
 use crate::golden::shown;
 use crate::hostile::{harmless_plan, nasty_plan};
-use crate::values::{every_action, plan_of};
+use crate::plan::long_plan;
+use crate::values::{every_action, finding, plan_of};
 
 /// Elements whose own text has less contrast with its ground than 4.5 to 1, which WCAG 2.2 asks for.
 const FAINT: &str = "(() => {
@@ -112,4 +113,89 @@ fn the_page_needs_no_network_no_script_and_no_wide_screen() {
         assert_eq!(browser.requests(), [address]);
         assert_eq!(browser.complaints(), [""; 0]);
     }
+}
+
+/// What a printer may not break although it is long: it would leave the page before it half empty.
+const UNBROKEN: &str = "[...document.querySelectorAll('body *:not(svg, svg *)')]
+  .filter(e => getComputedStyle(e).breakInside !== 'auto' && e.getBoundingClientRect().height > 250)
+  .map(e => `${e.tagName}.${e.className}#${e.id}`)";
+
+/// Headings that may be the last of a page.
+const LEFT_BEHIND: &str =
+    "[...document.querySelectorAll('h2, h3, summary, figcaption, #order > p')]
+  .filter(e => getComputedStyle(e).breakAfter !== 'avoid').map(e => e.outerHTML)";
+
+/// Triangles to press.
+const TRIANGLES: &str = "[...document.querySelectorAll('summary')]
+  .filter(e => getComputedStyle(e).listStyleType !== 'none').map(e => e.textContent)";
+
+#[test]
+fn paper_is_filled_and_shows_nothing_to_press() {
+    let mut browser = Browser::start();
+    for (name, value) in [("every", every_action()), ("long", long_plan(500, 4))] {
+        let view = PlanView {
+            plan: &value,
+            file: Some("plan.bin"),
+            signature: None,
+        };
+        browser.open(&shown(|out| plan_html(out, &view)));
+        browser.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+        for fault in [UNBROKEN, LEFT_BEHIND, TRIANGLES] {
+            assert_eq!(browser.value(fault), json!([]), "{name}");
+        }
+        let printed = browser.printed();
+        let text = String::from_utf8_lossy(&printed);
+        let pages = text.matches("/Type /Page\n").count();
+        let steps = value.decision.steps.len();
+        assert!(
+            (1..=8 + steps / 4).contains(&pages),
+            "{steps} steps take {pages} pages"
+        );
+        if let Some(folder) = std::env::var_os("OUTPOST_PICTURES") {
+            let file = std::path::Path::new(&folder).join(format!("plan-{name}.pdf"));
+            std::fs::write(file, &printed).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_page_claims_nothing_of_what_is_unknown_and_cries_over_nothing() {
+    let mut value = every_action();
+    for evidence in value.evidence.steps.values_mut() {
+        for table in &mut evidence.tables {
+            table.rows = None;
+        }
+    }
+    let view = |plan| {
+        shown(|out| {
+            plan_html(
+                out,
+                &PlanView {
+                    plan,
+                    file: None,
+                    signature: None,
+                },
+            )
+        })
+    };
+    let page = view(&value);
+    assert!(page.contains("<dd>2 tables: rows unknown, "), "{page}");
+    assert!(!page.contains("at least 0"), "{page}");
+
+    let mut value = long_plan(2, 1);
+    value.evidence.lint = vec![finding(
+        "adding-required-field",
+        outpost::model::lint::Level::Warn,
+        "sql/0001_step",
+        Some(3),
+    )];
+    let page = view(&value);
+    assert!(
+        page.contains("<li class=\"faint\"><b>0</b> to revert</li>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("<code>sql/0001_step</code></a> line 3: adding-required-field: what"),
+        "{page}"
+    );
 }

@@ -399,7 +399,7 @@ type Form<'a> = (&'a str, &'a dyn Fn(&Plan) -> String);
 
 /// So many steps, each of which waits for every other one of those before it, as far back as `far`, with a warning
 /// and SQL.
-fn long_plan(steps: usize, far: usize) -> Plan {
+pub fn long_plan(steps: usize, far: usize) -> Plan {
     let name = |at: usize| format!("sql/{at:04}_step");
     let mut evidence = BTreeMap::new();
     let steps = (1..=steps)

@@ -209,11 +209,15 @@ impl<'a> PlanView<'a> {
         let mut parts = Vec::new();
         if !tables.is_empty() {
             let known = tables.values().all(|table| table.rows.is_some());
+            let rows = sum(&|t| t.rows.unwrap_or(0));
+            let words = match (known, rows) {
+                (true, rows) => format!(" with about {}", counted(rows, "row")),
+                (false, 0) => ": rows unknown".to_owned(),
+                (false, rows) => format!(" with at least {}", counted(rows, "row")),
+            };
             parts.push(format!(
-                "{} with {} {}, {}",
+                "{}{words}, {}",
                 counted_len(tables.len(), "table"),
-                if known { "about" } else { "at least" },
-                counted(sum(&|t| t.rows.unwrap_or(0)), "row"),
                 bytes(sum(&|t| t.bytes))
             ));
         }

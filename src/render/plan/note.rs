@@ -94,9 +94,19 @@ impl ReviewNote {
     }
 
     fn of_finding(finding: &Finding) -> Self {
+        Self::found(finding, Some(place(finding)))
+    }
+
+    /// A finding in the file of which the reader sees the step: its line is enough.
+    fn of_own_finding(finding: &Finding) -> Self {
+        Self::found(finding, finding.line.map(|line| format!("line {line}")))
+    }
+
+    fn found(finding: &Finding, place: Option<String>) -> Self {
+        let place = place.map_or_else(String::new, |place| format!("{place}: "));
         Self::new(
             NoteKind::Lint(finding.level),
-            format!("{}: {}: {}", place(finding), finding.rule, finding.message),
+            format!("{place}{}: {}", finding.rule, finding.message),
             finding.advice.clone(),
         )
     }
@@ -161,7 +171,11 @@ impl<'a> StepView<'a> {
             .filter(|w| loss.is_none() || w.kind != WarningKind::DataLoss)
             .map(|w| ReviewNote::new(NoteKind::Warning(w.kind), placed(w), self.advice(w)));
         let found = self.findings.iter().filter(|f| stands_alone(f));
-        let found = found.map(|f| ReviewNote::of_finding(f));
+        let own = self.path();
+        let found = found.map(|f| match own == Some(f.file.as_str()) {
+            true => ReviewNote::of_own_finding(f),
+            false => ReviewNote::of_finding(f),
+        });
         said.into_iter().chain(warned).chain(found).collect()
     }
 

@@ -80,6 +80,15 @@ impl<'a> StepView<'a> {
         }
     }
 
+    /// The file that runs.
+    pub(super) fn path(&self) -> Option<&'a str> {
+        match &self.step.content {
+            StepContent::Sql(sql) => Some(&sql.path),
+            StepContent::Redis(redis) => Some(&redis.path),
+            _ => None,
+        }
+    }
+
     /// The checksum of the file that runs.
     pub(super) fn checksum(&self) -> String {
         match &self.step.content {

@@ -87,6 +87,8 @@ fn counts(page: &mut String, view: &PlanView<'_>) {
     page.push_str("<ul class=\"counts\">\n");
     for (number, words, tone) in view.counts() {
         let words = html(words);
+        // The colour is that of what happens: nothing has none.
+        let tone = if number == 0 { Tone::Faint } else { tone };
         let _ = writeln!(
             page,
             "<li class=\"{}\"><b>{}</b> {words}</li>",

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::render::style::{Style, Tone};
-use crate::render::text::{columns, cut, padded};
+use crate::render::text::{columns, cut, padded, wrapped};
 
 /// A cell: safe text and its colour.
 pub(super) type Cell = (String, Option<Tone>);
@@ -94,7 +94,19 @@ fn stacked<'a>(
     let mut row = String::new();
     let mut used = 0;
     for (text, tone) in cells.filter(|(text, _)| !text.is_empty()) {
-        let text = cut(text, style.room(INDENT));
+        // Nothing of it is cut: what is left of a status or of a name would be another one.
+        let mut parts = wrapped(text, style.room(INDENT));
+        let text = parts.pop().unwrap_or_default();
+        for part in parts {
+            if used > INDENT {
+                writeln!(out, "{row}")?;
+                row = " ".repeat(INDENT);
+            }
+            row.push_str(&tone.map_or(part.clone(), |tone| style.paint(tone, &part)));
+            writeln!(out, "{row}")?;
+            row = " ".repeat(INDENT);
+            used = INDENT;
+        }
         if used > 0 && used + 2 + columns(&text) > style.width {
             writeln!(out, "{row}")?;
             row = " ".repeat(INDENT);
@@ -107,4 +119,26 @@ fn stacked<'a>(
         row.push_str(&tone.map_or(text.clone(), |tone| style.paint(tone, &text)));
     }
     writeln!(out, "{row}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_stacked_row_cuts_nothing() {
+        let cell = |text: &str| (text.to_owned(), None);
+        let rows = [vec![
+            cell("!"),
+            cell("sql/0001_longer_than_the_screen"),
+            cell("interrupted at a step"),
+        ]];
+        let mut out = Vec::new();
+        table(&mut out, Style::plain(24), &["", "id", "status"], 3, &rows).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "!\n   sql/0001_longer_than_\n   the_screen\n   interrupted at a step\n"
+        );
+    }
 }

@@ -63,12 +63,29 @@ pub(super) fn padded(text: &str, width: usize) -> String {
     )
 }
 
-/// Breaks safe text at spaces, so that no line is wider than `width`; a longer word stands alone.
+/// Breaks safe text at spaces, so that no line is wider than `width`. A longer word is broken behind a `/` or a `_`,
+/// so that names of migrations and files stay legible; one with neither stands alone.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
         let mut line = String::new();
         for word in words(paragraph) {
+            // An address is for copying.
+            if columns(&word) > width && !word.contains("://") {
+                let mut space = !line.is_empty();
+                for piece in word.split_inclusive(['/', '_']) {
+                    let taken = columns(&line) + usize::from(space) + columns(piece);
+                    if !line.is_empty() && taken > width {
+                        lines.push(std::mem::take(&mut line));
+                        space = false;
+                    }
+                    if std::mem::take(&mut space) {
+                        line.push(' ');
+                    }
+                    line.push_str(piece);
+                }
+                continue;
+            }
             if !line.is_empty() && columns(&line) + 1 + columns(&word) > width {
                 lines.push(std::mem::take(&mut line));
             }
@@ -100,7 +117,11 @@ pub(super) fn beside(out: &mut dyn Write, style: Style, name: &str, words: &str)
     if columns(name) + 2 + columns(words) <= style.width {
         return writeln!(out, "{name}  {words}");
     }
-    writeln!(out, "{name}")?;
+    let mut margin = 0;
+    for text in wrapped(name, style.room(INDENT)) {
+        writeln!(out, "{}{text}", " ".repeat(margin))?;
+        margin = INDENT;
+    }
     wrapped(words, style.room(INDENT))
         .iter()
         .try_for_each(|text| writeln!(out, "{}{text}", " ".repeat(INDENT)))
@@ -221,6 +242,16 @@ mod tests {
             markdown("lock_timeout: 5s, _x_ :id:"),
             "lock_timeout: 5s, &#95;x&#95; &#58;id:"
         );
+    }
+
+    #[test]
+    fn a_name_is_broken_where_its_parts_end() {
+        assert_eq!(
+            wrapped("> sql/0005_denormalize_attempts.up.sql, so", 20),
+            ["> sql/0005_", "denormalize_", "attempts.up.sql, so"]
+        );
+        let address = "https://example.org/a_b/c_d";
+        assert_eq!(wrapped(&format!("see {address}"), 20), ["see", address]);
     }
 
     #[test]

@@ -181,3 +181,24 @@ fn every_migration_and_every_line_is_in_the_picture() {
         );
     }
 }
+
+#[test]
+fn a_narrow_tree_cuts_neither_a_status_nor_a_name() {
+    let name = id("sql/0001_a_name_that_is_longer_than_the_screen_is");
+    let graph = Graph::from_requirements(
+        &BTreeMap::from([(name.clone(), BTreeSet::new())]),
+        |_, _| String::new(),
+    )
+    .unwrap();
+    let mut stands = status(&name.to_string(), Status::Pending);
+    stands.description = Some("What it is for, in more words than fit".to_owned());
+    let view = GraphView::of_catalog(&graph, &[stands]);
+    assert_eq!(
+        shown(|out| graph_tree(out, NARROW, &view)),
+        "+ sql/0001_a_name_that_is_longer_than_
+  the_screen_is
+  pending
+  What it is for, in more words than fit
+"
+    );
+}

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use crate::render::graph::GraphView;
 use crate::render::style::{Style, Tone};
-use crate::render::text::{cut, line};
+use crate::render::text::{columns, cut, line, wrapped};
+
+/// Fewest columns of a description that are worth showing.
+const WORTH: usize = 12;
 
 /// Writes the graph as a tree. A migration hangs below the one that it follows in its own store; what
 /// else it requires is named beside it. A chain goes straight down, and only a fork is indented, so that
@@ -30,8 +33,16 @@ pub fn graph_tree(out: &mut dyn Write, style: Style, view: &GraphView) -> io::Re
         .map(|root| (root, String::new(), String::new()))
         .collect();
     while let Some((at, before, below)) = open.pop() {
-        row(out, style, view, at, parents[at], &before)?;
         let next = &children[at];
+        let bar = if next.len() > 1 { "│ " } else { "  " };
+        row(
+            out,
+            style,
+            view,
+            at,
+            parents[at],
+            [&before, &format!("{below}{bar}")],
+        )?;
         if let [only] = next[..] {
             open.push((only, below.clone(), below));
             continue;
@@ -68,7 +79,7 @@ fn row(
     view: &GraphView,
     at: usize,
     parent: Option<usize>,
-    before: &str,
+    [before, under]: [&str; 2],
 ) -> io::Result<()> {
     let node = &view.nodes[at];
     let mark = style.paint(node.look.tone(), &format!("{} {}", node.symbol, node.id));
@@ -77,12 +88,68 @@ fn row(
         .filter(|from| Some(**from) != parent)
         .map(|from| view.nodes[*from].id.to_string())
         .collect();
-    let mut text = format!("{before}{mark}  {}", style.paint(Tone::Faint, &node.label));
+    let label = style.paint(Tone::Faint, &node.label);
+    let mut text = format!("{before}{mark}  {label}");
     if !others.is_empty() {
         text.push_str(&format!("  also requires {}", others.join(", ")));
     }
-    if let Some(description) = &node.description {
-        text.push_str(&format!("  {}", line(description)));
+    let end = style.row_end();
+    let least = columns(&text);
+    let description = node.description.as_deref().map(line);
+    if let Some(words) = &description {
+        text.push_str(&format!("  {words}"));
     }
-    writeln!(out, "{}", cut(&text, style.row_end()))
+    // A description may be cut, if enough of it is left to be worth it; nothing else may.
+    let whole = columns(&text) <= end;
+    if whole || description.is_some() && least + 2 + WORTH <= end {
+        return writeln!(out, "{}", cut(&text, end));
+    }
+    narrow(
+        out,
+        style,
+        &mark,
+        &node.label,
+        [before, under],
+        others,
+        description,
+    )
+}
+
+/// A row over as many lines as it takes.
+fn narrow(
+    out: &mut dyn Write,
+    style: Style,
+    mark: &str,
+    label: &str,
+    [before, under]: [&str; 2],
+    others: Vec<String>,
+    description: Option<String>,
+) -> io::Result<()> {
+    let mut first = before;
+    let names = wrapped(mark, style.room(columns(under)));
+    let label_below =
+        names.len() > 1 || columns(before) + columns(mark) + 2 + columns(label) > style.width;
+    for (at, name) in names.iter().enumerate() {
+        let beside = if label_below || at > 0 {
+            String::new()
+        } else {
+            format!("  {}", style.paint(Tone::Faint, label))
+        };
+        writeln!(out, "{first}{name}{beside}")?;
+        first = under;
+    }
+    let requires = (!others.is_empty()).then(|| format!("also requires {}", others.join(", ")));
+    let below = label_below.then(|| (label.to_owned(), Some(Tone::Faint)));
+    let rest = [
+        below,
+        requires.map(|words| (words, None)),
+        description.map(|words| (words, None)),
+    ];
+    for (words, tone) in rest.into_iter().flatten() {
+        for text in wrapped(&words, style.room(columns(under))) {
+            let text = tone.map_or(text.clone(), |tone| style.paint(tone, &text));
+            writeln!(out, "{under}{text}")?;
+        }
+    }
+    Ok(())
 }

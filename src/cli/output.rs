@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::cli::args::{Colour, Globals};
 use crate::cli::error::CliError;
+use crate::engine::ApplyError;
 use crate::render::Style;
 
 /// The streams of the process: data goes to stdout; progress, prompts, hints and errors to stderr.
@@ -64,9 +65,14 @@ impl Output {
     /// Says what went wrong and what to do next.
     pub(super) fn error(&self, error: &CliError) {
         let (message, hint) = (error.to_string(), error.hint());
-        self.tell(|out, style| match self.json {
-            true => crate::render::error_json(out, &message, hint.as_deref(), error.exit().code()),
-            false => crate::render::error(out, style, &message, hint.as_deref()),
+        self.tell(|out, style| match error {
+            _ if self.json => {
+                crate::render::error_json(out, &message, hint.as_deref(), error.exit().code())
+            }
+            CliError::Apply(ApplyError::Stale(differences)) => {
+                crate::render::stale(out, style, differences, hint.as_deref())
+            }
+            _ => crate::render::error(out, style, &message, hint.as_deref()),
         });
     }
 

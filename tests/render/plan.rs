@@ -329,8 +329,10 @@ fn a_stale_plan_lists_the_exact_differences() {
             found: "Redis deployment eu\x1b[2J, database 0, ledger none yet".to_owned(),
         },
     ];
-    golden("stale-100.txt", |out| stale(out, WIDE, &differences));
-    golden("stale-40.txt", |out| stale(out, NARROW, &differences));
+    golden("stale-100.txt", |out| stale(out, WIDE, &differences, None));
+    golden("stale-40.txt", |out| {
+        stale(out, NARROW, &differences, Some("plan again"))
+    });
 }
 
 /// A plan as it is shown where somebody looked for a signature.

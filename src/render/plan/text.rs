@@ -276,7 +276,7 @@ fn number_width(statements: &[PlannedStatement]) -> usize {
         .unwrap_or(1)
 }
 
-/// Writes the differences that make a plan stale, one a line.
+/// Writes that a plan is stale, what makes it so, one difference a line, and what to do next.
 ///
 /// # Errors
 /// What `out` says.
@@ -284,12 +284,13 @@ pub fn stale(
     out: &mut dyn Write,
     style: Style,
     differences: &[crate::model::plan::Difference],
+    hint: Option<&str>,
 ) -> io::Result<()> {
-    paragraph(
+    crate::render::error(
         out,
         style,
-        Tone::Strong,
-        "The databases are not where the plan was made from:",
+        "the plan is stale: the databases are not where it was made from",
+        None,
     )?;
     for difference in differences {
         let mut mark = style.paint(Tone::Bad, "!");
@@ -298,5 +299,5 @@ pub fn stale(
             mark = String::new();
         }
     }
-    Ok(())
+    hint.map_or(Ok(()), |text| crate::render::hint(out, style, text))
 }

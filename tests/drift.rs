@@ -237,6 +237,28 @@ fn u07_what_is_half_done_is_said_and_redis_is_verified() {
         .migrate("drift --only redis")
         .exits(6)
         .says("Drift: 1 of 2 checks failed in Redis.");
+    // A plan says it where it was asked for, and is the same plan with and without.
+    let plain = project
+        .migrate("plan --only redis --format json")
+        .ok()
+        .json();
+    assert_eq!(plain["redis_drift"], json!(null));
+    let asked = project
+        .migrate("plan --only redis --redis-drift --format json")
+        .ok();
+    let asked = asked.json();
+    assert_eq!(asked["digest"], plain["digest"]);
+    assert_eq!(asked["redis_drift"].as_array().unwrap().len(), 1);
+    assert_eq!(asked["redis_drift"][0]["id"], "redis/0001_state");
+    assert_eq!(asked["redis_drift"][0]["found"], 1);
+    assert_eq!(asked["redis_drift"][0]["findings"], failed[0]["findings"]);
+    let said = project.migrate("plan --only redis --redis-drift").ok();
+    said.says("! drift: 1 finding in Redis among ");
+    Project::empty()
+        .postgres(&database)
+        .migrate("plan --redis-drift")
+        .exits(64)
+        .says("outpost.toml names no Redis");
     let sql = project.migrate("drift --only sql --format json").ok();
     assert_eq!(sql.json()["redis"], json!(null));
 }

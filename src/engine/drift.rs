@@ -3,7 +3,7 @@
 use crate::engine::Stores;
 use crate::engine::verify::{half_done_check, ledger_check, migration_checks};
 use crate::model::catalog::Catalog;
-use crate::model::drift::{Drift, DriftConfig, Expected, SchemaDrift};
+use crate::model::drift::{self, Drift, DriftConfig, Expected, KeyDrift, SchemaDrift};
 use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::StoreKind;
@@ -64,4 +64,21 @@ pub async fn drift(
         redis,
         caveats: caveats.into_iter().filter(Check::failed).collect(),
     })
+}
+
+/// Runs the verification of each applied Redis migration over all of its keys, for the evidence of a plan. Leaves no
+/// trace.
+///
+/// # Errors
+/// A store that cannot be read.
+pub async fn redis_drift(
+    stores: &Stores,
+    catalog: &Catalog,
+    graph: &Graph,
+    observed: &ObservedState,
+    events: &dyn Events,
+) -> Result<Vec<KeyDrift>, StoreError> {
+    let redis = Some(StoreKind::Redis);
+    let checks = migration_checks(stores, catalog, graph, observed, redis, events).await?;
+    Ok(drift::from_checks(checks))
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Applied, ApplyError, ApplyOptions, apply};
-pub use drift::{Asked, drift};
+pub use drift::{Asked, drift, redis_drift};
 pub use estimate::estimate;
 pub use half_done::half_done;
 pub use observe::{Depth, observe};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
+use outpost::model::drift::{Deviation, KeyDrift, ObjectDifference, PinnedDrift};
 use outpost::model::graph::Graph;
 use outpost::model::id::StoreKind;
 use outpost::model::lint::{Finding, Level};
@@ -94,6 +94,14 @@ fn plan_saying(text: &str, block: &str) -> Plan {
             deviation: Deviation::Unexpected,
         }],
     });
+    value.evidence.redis_drift = Some(vec![KeyDrift {
+        id: id("redis/0001_a"),
+        check: text.to_owned(),
+        examined: 1,
+        unit: text.to_owned(),
+        found: 1,
+        findings: vec![text.to_owned()],
+    }]);
     if let Some(store) = value.decision.recorded.get_mut(&StoreKind::Sql) {
         store.legacy.golang_migrate = Some(GolangMigrate {
             table: text.to_owned(),

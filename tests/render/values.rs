@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outpost::model::checksum::Checksum;
 use outpost::model::config::{PlanConfig, PlanPostgres, PlanRedis};
-use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
+use outpost::model::drift::{Deviation, KeyDrift, ObjectDifference, PinnedDrift};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::lease::{Holder, LeaseInfo};
 use outpost::model::lint::{Finding, Level};
@@ -492,6 +492,16 @@ pub fn every_action() -> Plan {
         })
         .into(),
     });
+    plan.evidence.redis_drift = Some(vec![KeyDrift {
+        id: id("redis/0001_carts"),
+        check: "every copy is as its source".to_owned(),
+        examined: 20_000,
+        unit: "key".to_owned(),
+        found: 12,
+        findings: (1..=10)
+            .map(|at| format!("cart:{{{at}}}:<items> has no field `total`"))
+            .collect(),
+    }]);
     plan
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use outpost::model::checksum::Checksum;
 use outpost::model::config::{AdoptMissing, PlanConfig, PlanPostgres, PlanRedis};
-use outpost::model::drift::{Deviation, ObjectDifference, PinnedDrift};
+use outpost::model::drift::{Deviation, KeyDrift, ObjectDifference, PinnedDrift};
 use outpost::model::id::{MigrationId, StoreKind};
 use outpost::model::lint::{Finding, Level};
 use outpost::model::plan::{
@@ -347,13 +347,36 @@ pub fn evidence() -> impl Strategy<Value = Evidence> {
         btree_map(store, rehearsal(), 0..2),
         vec(finding(), 0..3),
         of(drift()),
+        of(vec(key_drift(), 0..3)),
     )
-        .prop_map(|(tool, steps, rehearsal, lint, drift)| Evidence {
-            tool,
-            steps,
-            rehearsal,
-            lint,
-            drift,
+        .prop_map(
+            |(tool, steps, rehearsal, lint, drift, redis_drift)| Evidence {
+                tool,
+                steps,
+                rehearsal,
+                lint,
+                drift,
+                redis_drift,
+            },
+        )
+}
+
+fn key_drift() -> impl Strategy<Value = KeyDrift> {
+    (
+        id(),
+        text(),
+        any::<u64>(),
+        text(),
+        any::<u64>(),
+        vec(text(), 0..3),
+    )
+        .prop_map(|(id, check, examined, unit, found, findings)| KeyDrift {
+            id,
+            check,
+            examined,
+            unit,
+            found,
+            findings,
         })
 }
 

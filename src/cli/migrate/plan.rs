@@ -10,7 +10,10 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::migrate::rehearse::{self, Rehearse};
 use crate::cli::migrate::signature::{self, Sign};
 use crate::cli::output::Output;
-use crate::engine::Depth;
+use crate::engine::{self, Depth};
+use crate::model::drift::KeyDrift;
+use crate::model::event::NoEvents;
+use crate::model::id::StoreKind;
 use crate::model::plan::{self, Decision, Desired, Evidence};
 use crate::model::state::ObservedState;
 use crate::render::{self, Detail, PlanView};
@@ -37,6 +40,10 @@ pub(in crate::cli) struct Plan {
 
     #[command(flatten)]
     rehearse: Rehearse,
+
+    /// Verify the applied Redis migrations over all of their keys, and say in the plan where these have drifted
+    #[arg(long)]
+    redis_drift: bool,
 
     /// How to print
     #[arg(long, default_value = "text")]
@@ -106,10 +113,30 @@ pub(super) fn view<'a>(plan: &'a plan::Plan, file: Option<&'a Path>) -> PlanView
     }
 }
 
+async fn redis_drift(
+    project: &Project,
+    observed: &ObservedState,
+) -> Result<Vec<KeyDrift>, CliError> {
+    let Project {
+        stores,
+        catalog,
+        graph,
+        ..
+    } = project;
+    Ok(engine::redis_drift(stores, catalog, graph, observed, &NoEvents).await?)
+}
+
 impl Plan {
     /// Makes the plan and rehearses it; the exit code where a signal ended that.
     async fn make(&self, project: &Project) -> Result<Result<plan::Plan, Exit>, CliError> {
+        if self.redis_drift && project.stores.get(StoreKind::Redis).is_none() {
+            let words = "--redis-drift: outpost.toml names no Redis, so no key can have drifted; leave it out";
+            return Err(CliError::Usage(words.to_owned()));
+        }
         let (observed, decision, mut evidence) = self.scope.decide(project).await?;
+        if self.redis_drift {
+            evidence.redis_drift = Some(redis_drift(project, &observed).await?);
+        }
         let interrupt = Interrupt::listen()?;
         let held = self
             .rehearse

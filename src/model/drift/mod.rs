@@ -1,6 +1,7 @@
 //! Drift: what differs between the real schema and the one that the ledger implies, object by object.
 
 mod ignore;
+mod keys;
 mod name;
 mod pinned;
 
@@ -10,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use ignore::{DriftConfig, ObjectPattern, ObjectPatternError};
+pub use keys::{KeyDrift, from_checks};
 pub use pinned::{PinnedDrift, from_pin};
 
 use self::name::Name;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rehearsal::{Rehearsal, StepRehearsal};
-use crate::model::drift::PinnedDrift;
+use crate::model::drift::{KeyDrift, PinnedDrift};
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::lint::Finding;
 use crate::model::sql::{LockMode, TableWork};
@@ -27,6 +27,9 @@ pub struct Evidence {
     /// How the Postgres schema differed from the recorded one; `None` where nothing pins that state, or the
     /// store was not looked at.
     pub drift: Option<PinnedDrift>,
+    /// Where keys were not as the applied Redis migrations left them, in the migrations' order; `None` where nobody
+    /// asked for that.
+    pub redis_drift: Option<Vec<KeyDrift>>,
 }
 
 /// What is known about the data that a step meets.

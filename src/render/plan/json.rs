@@ -19,7 +19,7 @@ use crate::render::plan::facts::Summary;
 use crate::render::plan::json_evidence::{
     ImpactJson, KeysJson, RehearsalJson, StatementRehearsalJson, StepRehearsalJson, rehearsal,
 };
-use crate::render::plan::json_findings::{DriftJson, FindingJson};
+use crate::render::plan::json_findings::{DriftJson, FindingJson, KeyDriftJson};
 use crate::render::plan::step::StepView;
 use crate::render::signature::SignatureJson;
 
@@ -49,6 +49,8 @@ struct PlanJson<'a> {
     lint: Vec<FindingJson<'a>>,
     /// Null where nothing pins the recorded state, or Postgres was not looked at.
     drift: Option<DriftJson<'a>>,
+    /// Null where nobody asked for it with --redis-drift; empty where all keys are as they were left.
+    redis_drift: Option<Vec<KeyDriftJson<'a>>>,
     /// In an order in which they may run.
     steps: Vec<StepJson<'a>>,
     /// The name of the file that was read or written.
@@ -254,6 +256,12 @@ pub fn plan_json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
                 .map(FindingJson::from)
                 .collect(),
             drift: view.plan.evidence.drift.as_ref().map(DriftJson::from),
+            redis_drift: view
+                .plan
+                .evidence
+                .redis_drift
+                .as_ref()
+                .map(|drift| drift.iter().map(KeyDriftJson::from).collect()),
             steps: view.steps().map(|step| step_json(&step)).collect(),
             file: view.file,
             signature: view.signature.map(SignatureJson::new),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::drift::{Deviation, PinnedDrift};
+use crate::model::drift::{Deviation, KeyDrift, PinnedDrift};
 use crate::model::lint::{Finding, Level};
 
 /// Something that the linter found.
@@ -47,6 +47,37 @@ struct ObjectJson<'a> {
     object: &'a str,
     /// How it differs.
     deviation: Deviation,
+}
+
+/// A check of an applied Redis migration that failed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeyDrift")]
+pub(super) struct KeyDriftJson<'a> {
+    /// The migration.
+    id: String,
+    /// What was checked.
+    check: &'a str,
+    /// How much was examined, in units of `unit`.
+    examined: u64,
+    /// What `examined` counts.
+    unit: &'a str,
+    /// All findings.
+    found: u64,
+    /// The first of them.
+    findings: &'a [String],
+}
+
+impl<'a> From<&'a KeyDrift> for KeyDriftJson<'a> {
+    fn from(drift: &'a KeyDrift) -> Self {
+        Self {
+            id: drift.id.to_string(),
+            check: &drift.check,
+            examined: drift.examined,
+            unit: &drift.unit,
+            found: drift.found,
+            findings: &drift.findings,
+        }
+    }
 }
 
 impl<'a> From<&'a Finding> for FindingJson<'a> {

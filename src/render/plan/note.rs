@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::drift::PinnedDrift;
+use crate::model::drift::{KeyDrift, PinnedDrift};
 use crate::model::id::MigrationId;
 use crate::model::lint::{Finding, Level};
 use crate::model::plan::{Action, Evidence, Plan, StepContent, Warning, WarningKind};
@@ -10,7 +10,7 @@ use crate::render::drift::other_server;
 use crate::render::lint::place;
 use crate::render::plan::PlanView;
 use crate::render::plan::step::StepView;
-use crate::render::units::{count, counted_len};
+use crate::render::units::{count, counted, counted_len};
 
 /// Drifted objects, and findings that belong to no step, that are named; JSON has all.
 const NAMED: usize = 10;
@@ -34,7 +34,7 @@ pub(super) struct ReviewNote {
 /// Sorts of notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoteKind {
-    /// The schema is not the recorded one.
+    /// The schema or the keys are not as recorded.
     Drift,
     /// A warning of the evidence.
     Warning(WarningKind),
@@ -132,12 +132,36 @@ impl ReviewNote {
             )
         }
     }
+
+    fn of_key_drift(drift: &KeyDrift) -> Self {
+        let message = format!(
+            "{} in Redis among {} of {}: {}",
+            counted(drift.found, "finding"),
+            counted(drift.examined, &drift.unit),
+            drift.id,
+            drift.check
+        );
+        let mut items = drift.findings.clone();
+        items.extend(beside(drift.found, items.len()));
+        Self {
+            items,
+            ..Self::new(
+                NoteKind::Drift,
+                message,
+                Some("outpost migrate drift --only redis shows where it stands now".to_owned()),
+            )
+        }
+    }
 }
 
 /// How many there are beside those that are named.
 fn more(number: usize) -> Option<String> {
-    let more = number.checked_sub(NAMED).filter(|more| *more > 0)?;
-    Some(format!("and {} more", count(more as u64)))
+    beside(number as u64, NAMED)
+}
+
+fn beside(number: u64, named: usize) -> Option<String> {
+    let more = number.checked_sub(named as u64).filter(|more| *more > 0)?;
+    Some(format!("and {} more", count(more)))
 }
 
 /// Whether a screen shows a finding by itself: it is more than a note, and the evidence does not say it already.
@@ -215,6 +239,7 @@ impl PlanView<'_> {
     pub(super) fn remarks(&self) -> Vec<ReviewNote> {
         let evidence = &self.plan.evidence;
         let mut notes: Vec<ReviewNote> = drifted(evidence).map(ReviewNote::of_drift).collect();
+        notes.extend(drifted_keys(evidence).map(ReviewNote::of_key_drift));
         let findings = self.findings_of_no_step();
         notes.extend(
             findings
@@ -235,7 +260,10 @@ impl PlanView<'_> {
 
     /// How many remarks there are, those included that are only counted.
     pub(super) fn remark_count(&self) -> usize {
-        drifted(&self.plan.evidence).count() + self.findings_of_no_step().len()
+        let evidence = &self.plan.evidence;
+        drifted(evidence).count()
+            + drifted_keys(evidence).count()
+            + self.findings_of_no_step().len()
     }
 
     fn findings_of_no_step(&self) -> Vec<&Finding> {
@@ -262,6 +290,10 @@ pub(in crate::render) fn warning_counts(plan: &Plan) -> Vec<usize> {
 fn drifted(evidence: &Evidence) -> impl Iterator<Item = &PinnedDrift> {
     let drift = evidence.drift.iter();
     drift.filter(|drift| !drift.objects.is_empty())
+}
+
+fn drifted_keys(evidence: &Evidence) -> impl Iterator<Item = &KeyDrift> {
+    evidence.redis_drift.iter().flatten()
 }
 
 /// A warning with its line.

@@ -95,28 +95,21 @@ fn stacked<'a>(
     let mut used = 0;
     for (text, tone) in cells.filter(|(text, _)| !text.is_empty()) {
         // Nothing of it is cut: what is left of a status or of a name would be another one.
-        let mut parts = wrapped(text, style.room(INDENT));
-        let text = parts.pop().unwrap_or_default();
-        for part in parts {
-            if used > INDENT {
+        let parts = wrapped(text, style.room(INDENT));
+        let is_long = parts.len() > 1;
+        for (at, part) in parts.iter().enumerate() {
+            let fits = used + 2 + columns(part) <= style.width;
+            if used > 0 && (at > 0 || is_long || !fits) {
                 writeln!(out, "{row}")?;
                 row = " ".repeat(INDENT);
+                used = INDENT;
+            } else if used > 0 {
+                row.push_str("  ");
+                used += 2;
             }
-            row.push_str(&tone.map_or(part.clone(), |tone| style.paint(tone, &part)));
-            writeln!(out, "{row}")?;
-            row = " ".repeat(INDENT);
-            used = INDENT;
+            used += columns(part);
+            row.push_str(&tone.map_or_else(|| part.clone(), |tone| style.paint(tone, part)));
         }
-        if used > 0 && used + 2 + columns(&text) > style.width {
-            writeln!(out, "{row}")?;
-            row = " ".repeat(INDENT);
-            used = INDENT;
-        } else if used > 0 {
-            row.push_str("  ");
-            used += 2;
-        }
-        used += columns(&text);
-        row.push_str(&tone.map_or(text.clone(), |tone| style.paint(tone, &text)));
     }
     writeln!(out, "{row}")
 }

@@ -2,7 +2,6 @@
 
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire};
-use crate::state::difference;
 use crate::support::{query_one_text, wait_until};
 use crate::world::{Ended, World, in_use};
 
@@ -18,22 +17,12 @@ fn overtaken(world: &World, phase: &Phase, at: At) {
     frozen.wait_for(&wire);
     let patient = ["migrate", "apply", phase.plan, "--lock-wait", "60s"];
     world.run_after(frozen.pid(), &patient).expect(0);
-    let after_takeover = world.state();
-    assert!(
-        after_takeover == phase.expected,
-        "{name}\n{}",
-        difference(&phase.expected, &after_takeover)
-    );
+    phase.expect_left(&world.state(), &name);
     wire.release();
     frozen.wake();
     let ended = frozen.wait();
-    let found = world.state();
-    assert!(
-        found == phase.expected,
-        "{name}: it wrote after it woke\n{}\n{}",
-        difference(&phase.expected, &found),
-        ended.output
-    );
+    let what = format!("{name}: it wrote after it woke\n{}", ended.output);
+    phase.expect_left(&world.state(), &what);
     assert_ne!(ended.status.code(), Some(0), "{name}\n{}", ended.output);
     assert!(says_lost(&ended), "{name}\n{}", ended.output);
 }
@@ -103,12 +92,7 @@ fn u13_c06_the_table_locks_of_a_frozen_runner_are_freed_though_it_never_hangs_up
     let ended = frozen.wait();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
     assert!(says_lost(&ended), "{}", ended.output);
-    let found = world.state();
-    assert!(
-        found == phase.expected,
-        "{}",
-        difference(&phase.expected, &found)
-    );
+    phase.expect_left(&world.state(), "frozen with table locks");
 }
 
 fn says_lost(ended: &Ended) -> bool {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::proxy::Wire;
+use crate::state::difference;
 use crate::world::{Snapshot, World};
 
 /// A saved plan, where it begins, and what an undisturbed run makes of it.
@@ -14,6 +15,18 @@ pub struct Phase {
     pub expected: Vec<String>,
     pub messages: Vec<String>,
     pub took: Duration,
+}
+
+impl Phase {
+    /// Panics with what differs, unless this is what an undisturbed run leaves; `what` was done to the run.
+    pub fn expect_left(&self, found: &[String], what: &str) {
+        assert!(
+            found == self.expected,
+            "{}: {what}\n{}",
+            self.name,
+            difference(&self.expected, found)
+        );
+    }
 }
 
 /// The three plans of the project, made and carried out once without any disturbance.

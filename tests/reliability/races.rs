@@ -2,7 +2,6 @@
 
 use crate::phase::phases;
 use crate::proxy::{At, Fault, Wire};
-use crate::state::difference;
 use crate::world::{Ended, Running, World};
 
 const MANY: usize = 20;
@@ -30,12 +29,7 @@ fn u13_c07_twenty_runs_of_one_plan_that_wait_for_each_other_carry_it_out_once() 
         for ended in &ended {
             assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
         }
-        let found = world.state();
-        assert!(
-            found == phase.expected,
-            "{}",
-            difference(&phase.expected, &found)
-        );
+        phase.expect_left(&world.state(), "many at once");
     }
 }
 
@@ -51,12 +45,7 @@ fn u13_c07_of_twenty_runs_that_do_not_wait_one_applies_and_the_others_say_who_ho
         assert!(harmless, "{:?}\n{}", ended.status, ended.output);
     }
     assert!(codes(&ended).contains(&Some(0)), "nobody applied");
-    let found = world.state();
-    assert!(
-        found == phase.expected,
-        "{}",
-        difference(&phase.expected, &found)
-    );
+    phase.expect_left(&world.state(), "many at once");
 }
 
 #[test]
@@ -79,10 +68,5 @@ fn u03_twenty_gates_and_lists_beside_an_apply_answer_and_leave_no_trace() {
     }
     wire.release();
     apply.wait().expect(0);
-    let found = world.state();
-    assert!(
-        found == phase.expected,
-        "{}",
-        difference(&phase.expected, &found)
-    );
+    phase.expect_left(&world.state(), "many at once");
 }

@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::cuts::Cuts;
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire, only_reads};
-use crate::state::{difference, without_failures};
+use crate::state::without_failures;
 use crate::support::{fresh_redis, fresh_redis_with, servers, started};
 use crate::world::{Ended, Running, World};
 
@@ -35,14 +35,8 @@ fn check_and_resume(world: &World, phase: &Phase, ended: &Ended, name: &str) {
         ended.output,
         again.output
     );
-    let found = without_failures(world.state());
-    assert!(
-        found == phase.expected,
-        "{name}\n{}\nfirst:\n{}\nthen:\n{}",
-        difference(&phase.expected, &found),
-        ended.output,
-        again.output
-    );
+    let what = format!("{name}\nfirst:\n{}\nthen:\n{}", ended.output, again.output);
+    phase.expect_left(&without_failures(world.state()), &what);
 }
 
 /// A run that meets a fault at the message with this number, and the one after it.
@@ -127,13 +121,7 @@ fn carry_out_cut(world: &World, phase: &Phase, cuts: &Arc<Cuts>) {
         }
         before = Some(ended);
     }
-    let found = without_failures(world.state());
-    assert!(
-        found == phase.expected,
-        "{}\n{}",
-        phase.name,
-        difference(&phase.expected, &found)
-    );
+    phase.expect_left(&without_failures(world.state()), "cut again and again");
 }
 
 /// Connections are cut at every byte of each kind of message and of answer: after so many bytes of a message, and
@@ -200,13 +188,7 @@ fn c15_bytes_that_arrive_one_by_one_are_read_as_if_they_came_together() {
             "{}",
             phase.name
         );
-        let found = world.state();
-        assert!(
-            found == phase.expected,
-            "{}\n{}",
-            phase.name,
-            difference(&phase.expected, &found)
-        );
+        phase.expect_left(&world.state(), "byte by byte");
     }
 }
 

@@ -224,6 +224,9 @@ fn u07_what_is_half_done_is_said_and_redis_is_verified() {
     let said = said.says("sql/0001_t: an apply was begun and not finished");
     said.says("No drift: Redis as recorded (2 checks).");
 
+    let planned = project.migrate("plan --only redis --redis-drift").ok();
+    planned.says("every key in Redis is as the applied migrations left it");
+
     redis_cmd(&redis, &["HDEL", "cart:1", "state"]);
     let drift = project.migrate("drift --format json").exits(6).json();
     assert_eq!(drift["postgres"], Value::Null);

@@ -4,7 +4,9 @@ use outpost::model::graph::Graph;
 use outpost::model::id::MigrationId;
 use outpost::model::state::Doing;
 use outpost::model::status::{MigrationStatus, Status};
-use outpost::render::{GraphView, graph_dot, graph_json, graph_mermaid, graph_svg, graph_tree};
+use outpost::render::{
+    GraphView, Style, graph_dot, graph_json, graph_mermaid, graph_svg, graph_tree,
+};
 
 use crate::golden::{COLOUR, NARROW, WIDE, golden, shown};
 use crate::values::{every_action, id, status};
@@ -201,4 +203,12 @@ fn a_narrow_tree_cuts_neither_a_status_nor_a_name() {
   What it is for, in more words than fit
 "
     );
+    let colour = Style {
+        width: NARROW.width,
+        ..COLOUR
+    };
+    for text in shown(|out| graph_tree(out, colour, &view)).lines() {
+        let begun = text.matches("\x1b[").count();
+        assert_eq!(begun, 2 * text.matches("\x1b[0m").count(), "{text:?}");
+    }
 }

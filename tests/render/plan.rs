@@ -274,6 +274,25 @@ fn c17_a_comment_never_outgrows_its_limit_and_names_what_it_leaves_out() {
 }
 
 #[test]
+fn that_no_key_has_drifted_is_said_where_it_was_looked_for() {
+    let words = "every key in Redis is as the applied migrations left it";
+    let empty = plan_of(Purpose::Migrate, Vec::new(), BTreeMap::new());
+    for mut value in [empty, every_action()] {
+        for (found, said) in [(None, false), (Some(Vec::new()), true)] {
+            value.evidence.redis_drift = found;
+            let view = saved(&value);
+            for text in [
+                shown(|out| plan(out, WIDE, &view, Detail::Brief)),
+                shown(|out| plan_markdown(out, &view)),
+                shown(|out| plan_html(out, &view)),
+            ] {
+                assert_eq!(text.contains(words), said, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn of_many_remarks_the_first_are_shown_and_json_has_all() {
     let mut value = plan_of(Purpose::Migrate, Vec::new(), BTreeMap::new());
     let name = |at: usize| format!("sql/{at:04}_{}", "long_name_".repeat(15));

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::render::graph::GraphView;
+use crate::render::graph::view::Node;
 use crate::render::style::{Style, Tone};
 use crate::render::text::{columns, cut, line, wrapped};
 
@@ -104,42 +105,36 @@ fn row(
     if whole || description.is_some() && least + 2 + WORTH <= end {
         return writeln!(out, "{}", cut(&text, end));
     }
-    narrow(
-        out,
-        style,
-        &mark,
-        &node.label,
-        [before, under],
-        others,
-        description,
-    )
+    narrow(out, style, node, [before, under], others, description)
 }
 
 /// A row over as many lines as it takes.
 fn narrow(
     out: &mut dyn Write,
     style: Style,
-    mark: &str,
-    label: &str,
+    node: &Node,
     [before, under]: [&str; 2],
     others: Vec<String>,
     description: Option<String>,
 ) -> io::Result<()> {
     let mut first = before;
-    let names = wrapped(mark, style.room(columns(under)));
+    let label = &node.label;
+    let mark = format!("{} {}", node.symbol, node.id);
+    let names = wrapped(&mark, style.room(columns(under)));
     let label_below =
-        names.len() > 1 || columns(before) + columns(mark) + 2 + columns(label) > style.width;
+        names.len() > 1 || columns(before) + columns(&mark) + 2 + columns(label) > style.width;
     for (at, name) in names.iter().enumerate() {
         let beside = if label_below || at > 0 {
             String::new()
         } else {
             format!("  {}", style.paint(Tone::Faint, label))
         };
+        let name = style.paint(node.look.tone(), name);
         writeln!(out, "{first}{name}{beside}")?;
         first = under;
     }
     let requires = (!others.is_empty()).then(|| format!("also requires {}", others.join(", ")));
-    let below = label_below.then(|| (label.to_owned(), Some(Tone::Faint)));
+    let below = label_below.then(|| (label.clone(), Some(Tone::Faint)));
     let rest = [
         below,
         requires.map(|words| (words, None)),

@@ -98,6 +98,14 @@ impl<'a> PlanView<'a> {
             .map(|(kind, store)| (*kind, database(&store.identity)))
     }
 
+    /// That Redis was looked at, where nothing there has drifted.
+    pub(super) fn undrifted(&self) -> Option<&'static str> {
+        let drift = self.plan.evidence.redis_drift.as_ref()?;
+        drift
+            .is_empty()
+            .then_some("every key in Redis is as the applied migrations left it")
+    }
+
     /// Where the plan was rehearsed, and what that was not like; nothing where it was not.
     pub(super) fn rehearsal(&self) -> Vec<String> {
         let seen = &self.plan.evidence.rehearsal;

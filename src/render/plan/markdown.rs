@@ -43,7 +43,11 @@ pub fn plan_markdown(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()>
         if !remarks.is_empty() {
             remarks.push('\n');
         }
-        return writeln!(out, "{remarks}{}{left_out}", markdown(&view.nothing()));
+        let undrifted = view
+            .undrifted()
+            .map_or_else(String::new, |words| format!(" ({})", markdown(words)));
+        let nothing = markdown(&view.nothing());
+        return writeln!(out, "{remarks}{nothing}{left_out}{undrifted}");
     }
     let mut text = head(view);
     let end = tail(view);
@@ -103,6 +107,9 @@ fn head(view: &PlanView<'_>) -> String {
     }
     if let Some(waits) = view.waits() {
         let _ = writeln!(text, "- locks: {}", markdown(&waits));
+    }
+    if let Some(words) = view.undrifted() {
+        let _ = writeln!(text, "- drift: {}", markdown(words));
     }
     for words in view.rehearsal() {
         let _ = writeln!(text, "- {}", cut(&markdown(&words), LEFT_OUT));

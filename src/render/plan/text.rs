@@ -33,6 +33,7 @@ pub fn plan(
     if view.plan.decision.is_empty() {
         remarks(out, style, view)?;
         writeln!(out, "{}", line(&view.nothing()))?;
+        undrifted(out, style, view)?;
         return left_out(out, style, view);
     }
     paragraph(out, style, Tone::Strong, &line(&view.title()))?;
@@ -44,6 +45,7 @@ pub fn plan(
         }
     }
     remarks(out, style, view)?;
+    undrifted(out, style, view)?;
     left_out(out, style, view)?;
     for words in view.rehearsal() {
         for text in wrapped(&line(&words), style.room(2)) {
@@ -274,6 +276,12 @@ fn number_width(statements: &[PlannedStatement]) -> usize {
         .map(|s| s.line.to_string().len())
         .max()
         .unwrap_or(1)
+}
+
+fn undrifted(out: &mut dyn Write, style: Style, view: &PlanView<'_>) -> io::Result<()> {
+    let words = view.undrifted().into_iter();
+    let mut lines = words.flat_map(|words| wrapped(words, style.room(2)));
+    lines.try_for_each(|text| writeln!(out, "  {}", style.paint(Tone::Note, &text)))
 }
 
 /// Writes that a plan is stale, what makes it so, one difference a line, and what to do next.

@@ -111,6 +111,9 @@ fn about(page: &mut String, view: &PlanView<'_>) {
     if let Some(waits) = view.waits() {
         let _ = writeln!(page, "<dt>locks</dt><dd>{}</dd>", html(&waits));
     }
+    if let Some(words) = view.undrifted() {
+        let _ = writeln!(page, "<dt>drift</dt><dd>{}</dd>", html(words));
+    }
     step::list(page, "rehearsal", view.rehearsal().into_iter());
     let digest = view.plan.digest;
     let _ = writeln!(

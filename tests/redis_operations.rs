@@ -16,8 +16,14 @@ use outpost::sandbox::RedisServer;
 use support::project::{Ended, Project};
 use support::{fresh_redis, fresh_redis_with};
 
-/// Bytes that no screen must see raw, in a name: a glob's, an escape sequence, no UTF-8, nothing.
-const ODD: &str = r"*[x]?\x1b[31m\x0a\x00\xff";
+/// What must be taken as it is, in a name: bytes that no screen must see raw (a glob's, an escape sequence, no
+/// UTF-8, nothing), and what would end a string of Lua or a request of the protocol.
+const ODD: &str = concat!(
+    r"*[x]?\x1b[31m\x0a\x00\xff",
+    r"'..redis.call('FLUSHALL')..'",
+    r#""]]redis.call("FLUSHALL")--"#,
+    r"\x0d\x0a*1\x0d\x0a$8\x0d\x0aFLUSHALL\x0d\x0a",
+);
 /// A moment to live until, milliseconds: far enough, and told apart to the last digit.
 const UNTIL: &str = "33000000000123";
 

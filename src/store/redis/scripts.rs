@@ -106,7 +106,8 @@ key_scripts! {
 }
 
 impl Script {
-    fn new(parts: &[&str]) -> Self {
+    /// Of texts of the program alone: no name and no value becomes part of what a server runs as Lua.
+    fn new(parts: &[&'static str]) -> Self {
         let plain = parts.concat();
         Self {
             counted: Text::new([COUNT_BEFORE, &plain, COUNT_AFTER].concat()),

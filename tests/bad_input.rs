@@ -1066,6 +1066,15 @@ fn a_stale_plan_lists_the_differences() {
             "plan again",
         ],
     );
+    let ended = project.migrate("apply plan.bin --format json").exits(4);
+    let told: Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
+    let differences = told["error"]["differences"].as_array().unwrap();
+    assert!(differences.len() > 1, "{told}");
+    let first = "sql/0001_init: planned from no record, found applied";
+    assert!(
+        differences[0].as_str().unwrap().starts_with(first),
+        "{told}"
+    );
     stores.unchanged();
 
     // A change of the schema behind the ledger's back.

@@ -65,14 +65,16 @@ impl Output {
     /// Says what went wrong and what to do next.
     pub(super) fn error(&self, error: &CliError) {
         let (message, hint) = (error.to_string(), error.hint());
+        let (hint, code) = (hint.as_deref(), error.exit().code());
         self.tell(|out, style| match error {
-            _ if self.json => {
-                crate::render::error_json(out, &message, hint.as_deref(), error.exit().code())
+            CliError::Apply(ApplyError::Stale(differences)) if self.json => {
+                crate::render::stale_json(out, differences, hint, code)
             }
             CliError::Apply(ApplyError::Stale(differences)) => {
-                crate::render::stale(out, style, differences, hint.as_deref())
+                crate::render::stale(out, style, differences, hint)
             }
-            _ => crate::render::error(out, style, &message, hint.as_deref()),
+            _ if self.json => crate::render::error_json(out, &message, hint, code),
+            _ => crate::render::error(out, style, &message, hint),
         });
     }
 

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::model::plan::Difference;
 use crate::render::json;
 use crate::render::style::{Style, Tone};
-use crate::render::text::{block, line, wrapped};
+use crate::render::text::{block, line, padded, wrapped};
 
 /// Writes an error and what to do next. Both may quote servers and files.
 ///
@@ -35,6 +36,9 @@ struct ErrorJson<'a> {
 #[derive(Serialize)]
 struct Told<'a> {
     message: &'a str,
+    /// Of a stale plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<String>,
     hint: Option<&'a str>,
     exit_code: u8,
 }
@@ -49,16 +53,55 @@ pub fn error_json(
     hint: Option<&str>,
     exit_code: u8,
 ) -> io::Result<()> {
-    json::line(
-        out,
-        &ErrorJson {
-            error: Told {
-                message,
-                hint,
-                exit_code,
-            },
-        },
-    )
+    let error = Told {
+        message,
+        differences: Vec::new(),
+        hint,
+        exit_code,
+    };
+    json::line(out, &ErrorJson { error })
+}
+
+const STALE: &str = "the plan is stale: the databases are not where it was made from";
+
+/// Writes that a plan is stale, what differs from what it was made from, and what to do next.
+///
+/// # Errors
+/// What `out` says.
+pub fn stale(
+    out: &mut dyn Write,
+    style: Style,
+    differences: &[Difference],
+    hint: Option<&str>,
+) -> io::Result<()> {
+    error(out, style, STALE, None)?;
+    for difference in differences {
+        let mut mark = style.paint(Tone::Bad, "!");
+        for text in wrapped(&line(&difference.to_string()), style.room(4)) {
+            writeln!(out, "  {} {text}", padded(&mark, 1))?;
+            mark = String::new();
+        }
+    }
+    hint.map_or(Ok(()), |text| self::hint(out, style, text))
+}
+
+/// Writes the same for programs, on one line.
+///
+/// # Errors
+/// What `out` says.
+pub fn stale_json(
+    out: &mut dyn Write,
+    differences: &[Difference],
+    hint: Option<&str>,
+    exit_code: u8,
+) -> io::Result<()> {
+    let error = Told {
+        message: STALE,
+        differences: differences.iter().map(ToString::to_string).collect(),
+        hint,
+        exit_code,
+    };
+    json::line(out, &ErrorJson { error })
 }
 
 /// Writes what to do next.

@@ -29,7 +29,7 @@ mod verify;
 
 pub use apply::{JsonLines, Lines, Progress, already_applied, report, report_json};
 pub use drift::{drift, drift_hint, drift_json};
-pub use error::{error, error_json, hint, question, remark, warning};
+pub use error::{error, error_json, hint, question, remark, stale, stale_json, warning};
 pub use gate::{gate, gate_ahead, gate_json, gate_waiting};
 pub use graph::{GraphView, graph_dot, graph_json, graph_mermaid, graph_svg, graph_tree};
 pub use history::{StoreHistory, history, history_json};
@@ -38,7 +38,7 @@ pub use lease::{StoreLease, leases, leases_json};
 pub use lint::{lint, lint_json};
 pub use list::{ListView, list, list_hint, list_json};
 pub use notes::{created, lock_findings, lock_findings_json, locked, unlocked};
-pub use plan::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, plan_schema, stale};
+pub use plan::{Detail, PlanView, plan, plan_html, plan_json, plan_markdown, plan_schema};
 pub use resolve::{ResolveView, resolve, resolve_json};
 pub use signature::{older_signature, passphrase, signed, signed_by};
 pub use style::{Style, Tone};

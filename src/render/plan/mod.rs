@@ -16,7 +16,7 @@ pub use facts::PlanView;
 pub use html::plan_html;
 pub use json::{plan_json, plan_schema};
 pub use markdown::plan_markdown;
-pub use text::{Detail, plan, stale};
+pub use text::{Detail, plan};
 
 pub(super) use facts::database;
 pub(super) use note::warning_counts;

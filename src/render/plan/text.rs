@@ -7,7 +7,7 @@ use crate::render::plan::PlanView;
 use crate::render::plan::note::ReviewNote;
 use crate::render::plan::step::{StepView, key_words, table_words};
 use crate::render::style::{Style, Tone};
-use crate::render::text::{beside, block, cut, line, padded, paragraph, squeezed, wrapped};
+use crate::render::text::{beside, block, cut, line, paragraph, squeezed, wrapped};
 
 /// How much of each step is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,30 +282,4 @@ fn undrifted(out: &mut dyn Write, style: Style, view: &PlanView<'_>) -> io::Resu
     let words = view.undrifted().into_iter();
     let mut lines = words.flat_map(|words| wrapped(words, style.room(2)));
     lines.try_for_each(|text| writeln!(out, "  {}", style.paint(Tone::Note, &text)))
-}
-
-/// Writes that a plan is stale, what makes it so, one difference a line, and what to do next.
-///
-/// # Errors
-/// What `out` says.
-pub fn stale(
-    out: &mut dyn Write,
-    style: Style,
-    differences: &[crate::model::plan::Difference],
-    hint: Option<&str>,
-) -> io::Result<()> {
-    crate::render::error(
-        out,
-        style,
-        "the plan is stale: the databases are not where it was made from",
-        None,
-    )?;
-    for difference in differences {
-        let mut mark = style.paint(Tone::Bad, "!");
-        for text in wrapped(&line(&difference.to_string()), style.room(4)) {
-            writeln!(out, "  {} {text}", padded(&mark, 1))?;
-            mark = String::new();
-        }
-    }
-    hint.map_or(Ok(()), |text| crate::render::hint(out, style, text))
 }

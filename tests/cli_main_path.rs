@@ -4,11 +4,13 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -997,4 +999,57 @@ fn the_expected_digest_is_checked() {
         .ok();
     all_are(&project, "applied");
     redis_cmd(&redis, &["PING"]);
+}
+
+/// Runs a command with all its streams on one terminal; what that shows, without what moves its cursor.
+fn on_a_terminal(project: &Project, arguments: &[&str]) -> String {
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: 100,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(Some(&size), None).unwrap();
+    let mut terminal = File::from(pty.master);
+    let mut command = project.command(arguments);
+    command
+        .stdin(Stdio::from(pty.slave.try_clone().unwrap()))
+        .stdout(Stdio::from(pty.slave.try_clone().unwrap()))
+        .stderr(Stdio::from(pty.slave))
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1");
+    let child = command.spawn().unwrap();
+    // Its side of the terminal is closed when the child ends, and not before.
+    drop(command);
+    let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+    while let Ok(read @ 1..) = terminal.read(&mut some) {
+        shown.extend_from_slice(&some[..read]);
+    }
+    project.wait(child);
+    console::strip_ansi_codes(&String::from_utf8_lossy(&shown)).into_owned()
+}
+
+#[test]
+fn on_a_terminal_a_step_is_told_once_unless_the_run_comes_short() {
+    let database = fresh_database();
+    let project = Project::empty()
+        .postgres(&database)
+        .file("schema/sql/0001_a.up.sql", "create table a ();")
+        .file("schema/sql/0002_b.up.sql", "create table b ();");
+    let plan = |file: &str| project.migrate(&format!("plan -out {file}")).ok();
+    plan("plan.bin");
+    let shown = on_a_terminal(&project, &["migrate", "apply", "plan.bin"]);
+    for name in ["sql/0001_a", "sql/0002_b"] {
+        assert_eq!(shown.matches(&format!("✓ {name}")).count(), 1, "{shown}");
+    }
+    assert!(shown.contains("Applied: 2 steps done."), "{shown}");
+
+    // What became of each step, and how to go on, is then in one place.
+    project.write("schema/sql/0003_c.up.sql", "create table c ();");
+    project.write("schema/sql/0004_d.up.sql", "select 1 / 0;");
+    plan("plan.bin");
+    let shown = on_a_terminal(&project, &["migrate", "apply", "plan.bin"]);
+    assert_eq!(shown.matches("✓ sql/0003_c").count(), 2, "{shown}");
+    assert_eq!(shown.matches("✗ sql/0004_d").count(), 2, "{shown}");
+    assert!(shown.contains("Failed: 1 step done, 1 failed."), "{shown}");
 }

@@ -83,6 +83,11 @@ impl Output {
         std::io::stderr().is_terminal()
     }
 
+    /// Whether a person sees both streams, one below the other: what one has said, the other need not repeat.
+    pub(super) fn is_one_terminal(&self) -> bool {
+        self.live() && std::io::stdout().is_terminal()
+    }
+
     /// How stderr is drawn.
     pub(super) fn stderr_style(&self) -> Style {
         self.stderr

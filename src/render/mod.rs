@@ -27,7 +27,7 @@ mod text;
 mod units;
 mod verify;
 
-pub use apply::{JsonLines, Lines, Progress, already_applied, report, report_json};
+pub use apply::{JsonLines, Lines, Progress, already_applied, report, report_json, sum_up};
 pub use drift::{drift, drift_hint, drift_json};
 pub use error::{error, error_json, hint, question, remark, stale, stale_json, warning};
 pub use gate::{gate, gate_ahead, gate_json, gate_waiting};

@@ -231,6 +231,9 @@ impl How {
                 Applied::Already if text => {
                     output.print(|out, style| render::already_applied(out, style, plan.digest))?;
                 }
+                Applied::Ran(report) if text && report.complete() && output.is_one_terminal() => {
+                    output.print(|out, style| render::sum_up(out, style, report))?;
+                }
                 Applied::Ran(report) if text => {
                     output.print(|out, style| render::report(out, style, report, again))?;
                 }

@@ -7,4 +7,4 @@ mod words;
 
 pub use events::{JsonLines, Lines};
 pub use progress::Progress;
-pub use report::{already_applied, report, report_json};
+pub use report::{already_applied, report, report_json, sum_up};

@@ -49,8 +49,7 @@ pub fn report(
             failure(out, style, error)?;
         }
     }
-    writeln!(out)?;
-    paragraph(out, style, Tone::Strong, &summary(report))?;
+    sum_up(out, style, report)?;
     if report.complete() {
         return Ok(());
     }
@@ -63,6 +62,15 @@ pub fn report(
         .iter()
         .try_for_each(|text| writeln!(out, "{text}"))?;
     writeln!(out, "  {}", line(resume))
+}
+
+/// Writes the one line that sums a run up, for a reader who has just seen what became of each step.
+///
+/// # Errors
+/// What `out` says.
+pub fn sum_up(out: &mut dyn Write, style: Style, report: &Report<StoreError>) -> io::Result<()> {
+    writeln!(out)?;
+    paragraph(out, style, Tone::Strong, &summary(report))
 }
 
 fn figures(id: &MigrationId, action: &str, done: &Done) -> String {

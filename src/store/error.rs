@@ -242,7 +242,10 @@ impl StoreError {
             StoreErrorKind::Statement(_) => "if the migration is wrong, correct it and plan again; nothing of a transaction stays behind".to_owned(),
             StoreErrorKind::Keys { .. } => "correct these keys, or extend the migration's steps or ignore patterns, then plan again".to_owned(),
             StoreErrorKind::Script { .. } => "correct the script, then plan again; keys that it has dealt with are those for which its check asks for no work".to_owned(),
-            StoreErrorKind::Exhausted { .. } => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
+            StoreErrorKind::Exhausted { .. } => match self.store {
+                StoreKind::Sql => "run the same plan again when the database is less busy, or raise lock_timeout".to_owned(),
+                StoreKind::Redis => "once the servers can be reached steadily and nobody writes the old form any more, run the same plan again: what is done is not repeated".to_owned(),
+            },
             StoreErrorKind::NoRoom { evicts: true, .. } => "raise maxmemory, or set another maxmemory-policy for the time of the migration".to_owned(),
             StoreErrorKind::NoRoom { evicts: false, .. } => "raise maxmemory or free some; with --ignore-memory the step begins all the same, and stops where the server refuses".to_owned(),
             StoreErrorKind::RequirementFailed { .. } => "what it did so far is kept; mend the other, then run the same plan again".to_owned(),

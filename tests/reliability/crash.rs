@@ -14,7 +14,7 @@ use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire, only_reads};
 use crate::state::difference;
 use crate::support::{query_one_text, wait_until};
-use crate::world::{Ended, World, in_use};
+use crate::world::{Ended, Holders, World, in_use};
 
 /// Runs at random moments; `OUTPOST_CRASH_RUNS` makes it a campaign, `OUTPOST_CRASH_SEED` repeats one.
 const RANDOM_RUNS: usize = 50;
@@ -66,7 +66,7 @@ impl Trial {
                 Kill::Time(_) => Wire::quiet(),
             };
             if let Some(gone) = gone {
-                world.expire_leases_of(gone);
+                world.expire_leases(Holders::Process(gone));
             }
             let begun = Instant::now();
             let mut running =
@@ -81,7 +81,7 @@ impl Trial {
             let before = gone.replace(running.pid());
             let ended = running.wait_doing(|| {
                 if let Some(before) = before {
-                    world.expire_leases_of(before);
+                    world.expire_leases(Holders::Process(before));
                 }
             });
             if ended.killed() {
@@ -282,7 +282,7 @@ fn c03_c15_a_statement_that_outlived_its_run_is_waited_for() {
         query_one_text(&world.database, waits) == "1"
     });
     // The server does not notice, and waits on.
-    world.expire_leases_of(run.kill());
+    world.expire_leases(Holders::Process(run.kill()));
     let patient = ["migrate", "apply", phase.plan, "--lock-wait", "60s"];
     let next = world.start(world.command(&patient));
     wait_until("the next run waits for it", || {

@@ -13,6 +13,8 @@ mod support;
 mod cuts;
 #[path = "../support/proxy.rs"]
 mod proxy;
+#[path = "../support/storm.rs"]
+mod storm;
 
 mod crash;
 mod fencing;

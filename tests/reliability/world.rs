@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,12 @@ use nix::unistd::Pid;
 use outpost::sandbox::{PostgresServer, RedisServer};
 use redis::ConnectionLike as _;
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls};
 
 use crate::proxy::{Protocol, Wire};
 use crate::state;
-use crate::support::{Database, fresh_redis, servers, sql, try_sql};
+use crate::support::{Database, fresh_redis, servers, sql};
 
 /// No run of this project takes longer, however loaded the machine is.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -36,6 +37,35 @@ pub struct World {
     pub folder: TempDir,
     pub database: Database,
     pub redis: RedisServer,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// A connection that is used again and again, as long as its database is there.
+struct Kept {
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Kept {
+    fn open(url: &str) -> Option<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (client, connection) = runtime.block_on(tokio_postgres::connect(url, NoTls)).ok()?;
+        runtime.spawn(connection);
+        Some(Self { runtime, client })
+    }
+}
+
+/// Whose leases end.
+#[derive(Debug, Clone, Copy)]
+pub enum Holders {
+    /// A process that is gone or frozen.
+    Process(u32),
+    OthersThan(u32),
+    Everybody,
 }
 
 /// How a run ended, and what it said.
@@ -50,7 +80,14 @@ impl Ended {
     /// server says what to look at.
     pub fn gave_up(&self) -> bool {
         let hints = ["run the same plan again", "check that the server runs"];
-        self.status.code() == Some(1) && hints.iter().any(|hint| self.output.contains(hint))
+        let said = self.words();
+        self.status.code() == Some(1) && hints.iter().any(|hint| said.contains(hint))
+    }
+
+    /// What it said, however its lines are broken.
+    pub fn words(&self) -> String {
+        let words: Vec<&str> = self.output.split_whitespace().collect();
+        words.join(" ")
     }
 
     pub fn killed(&self) -> bool {
@@ -143,7 +180,7 @@ impl Running {
                 return ended;
             }
             if begun.elapsed() > again {
-                again += Duration::from_millis(200);
+                again *= 2;
                 now_and_then();
             }
             if begun.elapsed() > LIMIT {
@@ -190,6 +227,7 @@ impl World {
                 name,
             },
             redis,
+            kept: Mutex::default(),
         };
         sql(
             &world.database,
@@ -250,47 +288,55 @@ impl World {
         running
     }
 
-    /// Ends the leases of a process that is gone or frozen, as the servers' clocks would within 30
-    /// seconds: too long to wait for hundreds of times.
-    pub fn expire_leases_of(&self, pid: u32) {
-        self.expire_leases(pid, true);
-    }
-
-    /// The same for every process but one, or for all without one.
-    pub fn expire_leases_but_of(&self, pid: Option<u32>) {
-        self.expire_leases(pid.unwrap_or_default(), false);
-    }
-
-    fn expire_leases(&self, pid: u32, its: bool) {
-        let is = if its { "=" } else { "<>" };
-        // Before the first acquire there is no table.
-        let _ = try_sql(
-            &self.database,
-            &format!(
-                "update outpost.lease set expires_at = clock_timestamp() - interval '1 second' \
-                 where holder->>'pid' {is} '{pid}'"
-            ),
-        );
+    /// Ends leases, as the servers' clocks would within 30 seconds: too long to wait for hundreds of times.
+    pub fn expire_leases(&self, of: Holders) {
+        let (is, pid) = match of {
+            Holders::Process(pid) => ("=", pid),
+            // No process has this number.
+            Holders::Everybody => ("<>", 0),
+            Holders::OthersThan(pid) => ("<>", pid),
+        };
+        self.on_kept_connection(&format!(
+            "update outpost.lease set expires_at = clock_timestamp() - interval '1 second' \
+             where holder->>'pid' {is} '{pid}'"
+        ));
         const EXPIRE: &str = "for _, key in ipairs(KEYS) do local value = redis.call('GET', key) \
-             local of = value and string.find(value, '\"pid\":' .. ARGV[1] .. ',', 1, true) ~= nil \
-             if value and tostring(of) == ARGV[2] then redis.call('DEL', key) end end";
+             local its = value and string.find(value, '\"pid\":' .. ARGV[2] .. ',', 1, true) ~= nil \
+             if value and its == (ARGV[1] == '=') then redis.call('DEL', key) end end";
         let mut command = redis::cmd("EVAL");
         command
             .arg(EXPIRE)
             .arg(2)
             .arg(".outpost:migration_lock")
             .arg(".outpost:migration:lock")
-            .arg(pid)
-            .arg(its.to_string());
+            .arg(is)
+            .arg(pid);
         command.exec(&mut self.connection()).unwrap();
+    }
+
+    /// Runs a statement that may fail: before the first acquire there is no table, and a server may be down. A
+    /// connection for each of thousands would take most of a campaign's time.
+    fn on_kept_connection(&self, statement: &str) {
+        let mut kept = self.kept.lock().unwrap();
+        let open = kept.take().filter(|kept| !kept.client.is_closed());
+        *kept = open.or_else(|| Kept::open(&self.database.url));
+        if let Some(kept) = &*kept {
+            let _ = kept.runtime.block_on(kept.client.batch_execute(statement));
+        }
+    }
+
+    /// Makes Redis forget all scripts, as a restart does.
+    pub fn forget_scripts(&self) {
+        let mut flush = redis::cmd("SCRIPT");
+        flush.arg("FLUSH").exec(&mut self.connection()).unwrap();
     }
 
     /// Runs `outpost` to its end after a run that is gone, whose leases end meanwhile: what that run sent
     /// last may still be on its way, and take the lease only now.
     pub fn run_after(&self, gone: u32, arguments: &[&str]) -> Ended {
-        self.expire_leases_of(gone);
+        self.expire_leases(Holders::Process(gone));
         self.start(self.command(arguments))
-            .wait_doing(|| self.expire_leases_of(gone))
+            .wait_doing(|| self.expire_leases(Holders::Process(gone)))
     }
 
     pub fn save(&self, name: &str) -> Snapshot {

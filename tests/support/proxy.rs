@@ -17,8 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use crate::cuts::{Cut, Cuts};
-
 /// What the proxy understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -57,29 +55,51 @@ pub enum Fault {
 struct Answer {
     /// So many bytes of what comes next, and the connection ends.
     passing: Option<usize>,
-    /// The same for the campaign of cuts, where an answer that is shorter passes whole.
+    /// The same where an answer that is shorter passes whole.
     cut: Option<usize>,
-    kind: String,
+    /// Of the message.
+    name: Option<String>,
     so_far: usize,
+}
+
+/// What becomes of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The server gets so many bytes of it.
+    Request(usize),
+    /// The server carries it out; so many bytes of the answer arrive, if it has as many and more.
+    Answer(usize),
+    /// The process is killed; the server never gets the message.
+    KillBefore,
+    /// The server gets the message, and the process is killed.
+    KillAfter,
+}
+
+/// Does harm again and again, to any number of wires.
+pub trait Harm: Send + Sync {
+    /// What becomes of a message with this many bytes. What only opens or ends a connection has no name.
+    fn decide(&self, protocol: Protocol, name: Option<&str>, length: usize) -> Option<Cut>;
+
+    /// So much of the answer to such a message has passed.
+    fn answered(&self, _protocol: Protocol, _name: Option<&str>, _length: usize) {}
+
+    /// The answer to such a message was cut after so many bytes.
+    fn cut_answer(&self, _protocol: Protocol, _name: Option<&str>, _bytes: usize) {}
+
+    /// It was to be cut there, and was shorter or never came.
+    fn give_back(&self, _protocol: Protocol, _name: Option<&str>, _bytes: usize) {}
 }
 
 /// The messages of one run through any number of proxies, and the one fault, or many cuts.
 pub struct Wire {
     at: Option<(At, Fault)>,
-    cuts: Option<Arc<Cuts>>,
+    harm: Option<Arc<dyn Harm>>,
     /// Every byte arrives alone.
     drips: bool,
     pid: OnceLock<u32>,
-    state: Mutex<Counted>,
+    messages: Mutex<Vec<String>>,
     fired: AtomicBool,
     released: Notify,
-}
-
-#[derive(Default)]
-struct Counted {
-    messages: Vec<String>,
-    /// Messages since the last of many cuts; none was made yet.
-    since: Option<usize>,
 }
 
 /// All proxies run here.
@@ -101,10 +121,10 @@ impl Wire {
         Arc::new(Self::new(Some((at, fault))))
     }
 
-    /// A wire that is cut again and again, wherever the campaign is.
-    pub fn cut(cuts: Arc<Cuts>) -> Arc<Self> {
+    /// A wire to which harm is done again and again.
+    pub fn harmed(harm: Arc<dyn Harm>) -> Arc<Self> {
         Arc::new(Self {
-            cuts: Some(cuts),
+            harm: Some(harm),
             ..Self::new(None)
         })
     }
@@ -120,10 +140,10 @@ impl Wire {
     fn new(at: Option<(At, Fault)>) -> Self {
         Self {
             at,
-            cuts: None,
+            harm: None,
             drips: false,
             pid: OnceLock::new(),
-            state: Mutex::default(),
+            messages: Mutex::default(),
             fired: AtomicBool::new(false),
             released: Notify::new(),
         }
@@ -146,7 +166,7 @@ impl Wire {
 
     /// The names of all messages to servers so far, in order.
     pub fn messages(&self) -> Vec<String> {
-        self.lock().messages.clone()
+        self.lock().clone()
     }
 
     /// Puts a proxy on the wire, in front of the server of `url`; the address to use instead.
@@ -189,8 +209,9 @@ impl Wire {
         let answer = Mutex::new(Answer::default());
         tokio::select! {
             () = self.requests(protocol, from_client, to_server, &answer) => {}
-            () = self.answers(from_server, to_client, &answer) => {}
+            () = self.answers(protocol, from_server, to_client, &answer) => {}
         }
+        self.end_answer(protocol, &answer);
     }
 
     async fn requests(
@@ -208,10 +229,22 @@ impl Wire {
             };
             framer.held.extend_from_slice(&buffer[..n]);
             while let Some((message, name)) = framer.next() {
-                if let Some(bytes) = self.next_cut(protocol, name.as_deref(), &message, answer) {
-                    // Whether they arrive or not, the connection ends.
-                    let _ = self.forward(&mut server, &message[..bytes]).await;
-                    return;
+                let cut = self.next_cut(protocol, name.as_deref(), message.len(), answer);
+                if !matches!(cut, Some(Cut::Answer(_)) | None) {
+                    self.fired.store(true, Ordering::SeqCst);
+                }
+                match cut {
+                    Some(Cut::Request(bytes)) => {
+                        // Whether they arrive or not, the connection ends.
+                        let _ = self.forward(&mut server, &message[..bytes]).await;
+                        return;
+                    }
+                    Some(Cut::KillBefore) => return self.signal(Signal::SIGKILL).await,
+                    Some(Cut::KillAfter) => {
+                        let _ = self.forward(&mut server, &message).await;
+                        return self.signal(Signal::SIGKILL).await;
+                    }
+                    Some(Cut::Answer(_)) | None => {}
                 }
                 let fault = name.and_then(|name| self.count(protocol, name));
                 match fault {
@@ -247,6 +280,7 @@ impl Wire {
 
     async fn answers(
         &self,
+        protocol: Protocol,
         mut server: OwnedReadHalf,
         mut client: OwnedWriteHalf,
         answer: &Mutex<Answer>,
@@ -256,68 +290,61 @@ impl Wire {
             let Ok(n @ 1..) = server.read(&mut buffer).await else {
                 return;
             };
-            let (passing, ends) = self.passing(answer, n);
+            let (passing, ends) = self.passing(protocol, answer, n);
             if !self.forward(&mut client, &buffer[..passing]).await || ends {
                 return;
             }
         }
     }
 
-    /// Where the campaign cuts this message, if it does; what becomes of the answer is noted.
+    /// The harm that is done at a message of this length; what becomes of the answer is noted.
     fn next_cut(
         &self,
         protocol: Protocol,
         name: Option<&str>,
-        message: &[u8],
+        length: usize,
         answer: &Mutex<Answer>,
-    ) -> Option<usize> {
-        let cuts = self.cuts.as_ref()?;
-        let since = {
-            let mut state = self.lock();
-            if name.is_some() {
-                state.since = state.since.map(|since| since + 1);
-            }
-            state.since.unwrap_or(usize::MAX)
-        };
-        let (kind, cut) = cuts.decide(protocol, name, message.len(), since);
-        let mut answer = answer.lock().expect("no panic");
-        *answer = Answer {
-            kind,
+    ) -> Option<Cut> {
+        let harm = self.harm.as_ref()?;
+        self.end_answer(protocol, answer);
+        let cut = harm.decide(protocol, name, length);
+        *answer.lock().expect("no panic") = Answer {
+            name: name.map(str::to_owned),
+            cut: match cut {
+                Some(Cut::Answer(bytes)) => Some(bytes),
+                _ => None,
+            },
             ..Answer::default()
         };
-        match cut? {
-            Cut::Request(bytes) => {
-                self.cut_now();
-                Some(bytes)
-            }
-            Cut::Answer(bytes) => {
-                answer.cut = Some(bytes);
-                None
-            }
+        cut
+    }
+
+    /// No more of it comes; the cut that was to be in it is another's.
+    fn end_answer(&self, protocol: Protocol, answer: &Mutex<Answer>) {
+        let mut answer = answer.lock().expect("no panic");
+        if let (Some(harm), Some(bytes)) = (&self.harm, answer.cut.take()) {
+            harm.give_back(protocol, answer.name.as_deref(), bytes);
         }
     }
 
-    fn cut_now(&self) {
-        self.lock().since = Some(0);
-        self.fired.store(true, Ordering::SeqCst);
-    }
-
     /// How many of the next bytes of an answer may pass, and whether the connection ends after them.
-    fn passing(&self, answer: &Mutex<Answer>, arrived: usize) -> (usize, bool) {
+    fn passing(&self, protocol: Protocol, answer: &Mutex<Answer>, arrived: usize) -> (usize, bool) {
         let mut answer = answer.lock().expect("no panic");
         if let Some(passing) = answer.passing {
             return (passing.min(arrived), true);
         }
-        let Some(cuts) = &self.cuts else {
+        let Some(harm) = &self.harm else {
             return (arrived, false);
         };
         let before = answer.so_far;
         answer.so_far += arrived;
-        cuts.answered(&answer.kind, answer.so_far);
+        let name = answer.name.clone();
+        harm.answered(protocol, name.as_deref(), answer.so_far);
         match answer.cut {
             Some(at) if at < answer.so_far => {
-                cuts.cut_answer(&answer.kind);
-                self.cut_now();
+                harm.cut_answer(protocol, name.as_deref(), at);
+                answer.cut = None;
+                self.fired.store(true, Ordering::SeqCst);
                 (at.saturating_sub(before), true)
             }
             _ => (arrived, false),
@@ -341,15 +368,16 @@ impl Wire {
 
     /// Counts a message; the fault, if it is due.
     fn count(&self, protocol: Protocol, name: String) -> Option<Fault> {
-        let mut state = self.lock();
-        state.messages.push(format!("{protocol:?}: {name}"));
+        let mut messages = self.lock();
+        let name = format!("{protocol:?}: {name}");
+        messages.push(name);
         let (at, fault) = self.at.as_ref()?;
         let strikes = match at {
-            At::Message(number) => *number == state.messages.len(),
+            At::Message(number) => *number == messages.len(),
             At::First(words) => {
                 let has_all = |name: &String| words.iter().all(|word| name.contains(word));
-                let first = state.messages.iter().position(has_all);
-                first == Some(state.messages.len() - 1)
+                let first = messages.iter().position(has_all);
+                first == Some(messages.len() - 1)
             }
         };
         strikes.then_some(*fault)
@@ -366,8 +394,8 @@ impl Wire {
         self.fired.store(true, Ordering::SeqCst);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
-        self.state.lock().expect("no panic while counting")
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.messages.lock().expect("no panic while counting")
     }
 }
 
@@ -497,7 +525,10 @@ fn query_name(sql: &str) -> String {
 
 fn command_name(words: &[String]) -> String {
     let about = words.iter().find(|word| word.starts_with("redis/"));
-    let word = |word: &String| word.chars().take(24).collect::<String>();
+    let word = |word: &String| match word.starts_with("--") {
+        true => script_name(word),
+        false => word.chars().take(24).collect::<String>(),
+    };
     let first: Vec<String> = words
         .iter()
         .take(if about.is_some() { 2 } else { 9 })
@@ -507,4 +538,11 @@ fn command_name(words: &[String]) -> String {
         Some(about) => format!("{about} {}", first.join(" ")),
         None => first.join(" "),
     }
+}
+
+/// Many scripts begin alike: a name of letters that is its text's own.
+fn script_name(text: &str) -> String {
+    let digest = sha1_smol::Sha1::from(text).digest().bytes();
+    let letters = digest[..6].iter().map(|byte| char::from(b'a' + byte % 26));
+    format!("script-{}", letters.collect::<String>())
 }

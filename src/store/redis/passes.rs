@@ -16,10 +16,15 @@ use crate::model::redis::declaration::{self, Declaration};
 use crate::model::redis::op::Op;
 use crate::store::{Run, StoreError, StoreErrorKind};
 
+const STILL_WRITTEN: &str =
+    "every pass over the keys found something to do: the application still writes the old form";
+const ALWAYS_DISTURBED: &str =
+    "masters came or went, or connections broke, during every pass over the keys";
+
 /// Passes until one finds nothing to do; an application that writes the old form on and on never lets that
 /// happen.
 const PASSES: u32 = 10;
-/// Passes besides those, in which masters came or went.
+/// Passes besides those, in which masters came or went, or answers were lost.
 const DISTURBED_PASSES: u32 = 20;
 
 /// Whether what a pass over the keys did need not be looked at again, unless somebody else changed them. A
@@ -65,6 +70,7 @@ impl RedisStore {
                 ours.begin();
                 self.ours.begin();
             }
+            let unanswered = self.link.unanswered();
             let walk = self.walk(session, glob.clone(), &cursors).await?;
             // A pass that began at a checkpoint says nothing of the keys before it.
             let whole = walk.positions().iter().all(|position| position.cursor == 0);
@@ -92,7 +98,9 @@ impl RedisStore {
             if !members.iter().any(Member::is_going) {
                 return Ok(());
             }
-            if whole && !walk.is_disturbed() && contended == 0 {
+            // A copy whose answer was lost is done when it is asked for again, and nobody was given what it made.
+            let answered = self.link.unanswered() == unanswered;
+            if whole && answered && !walk.is_disturbed() && contended == 0 {
                 if written == 0 {
                     return Ok(());
                 }
@@ -106,12 +114,20 @@ impl RedisStore {
             }
             if walk.is_disturbed() {
                 self.fences.forget();
+            }
+            if walk.is_disturbed() || !answered {
                 disturbed += 1;
             } else {
                 pass += 1;
             }
-            if pass > PASSES || disturbed > DISTURBED_PASSES {
-                self.exhaust(members);
+            if disturbed > DISTURBED_PASSES {
+                self.exhaust(members, disturbed, ALWAYS_DISTURBED, |_| true);
+                return Ok(());
+            }
+            if pass > PASSES {
+                self.exhaust(members, PASSES, STILL_WRITTEN, |last| {
+                    last.written + last.contended > 0
+                });
                 return Ok(());
             }
         }
@@ -213,17 +229,21 @@ impl RedisStore {
         }
     }
 
-    fn exhaust(&self, members: &[Member<'_>]) {
+    /// Gives up on the steps of which nobody can say that no key is left.
+    fn exhaust(
+        &self,
+        members: &[Member<'_>],
+        passes: u32,
+        reason: &str,
+        may_be_left: impl Fn(&Tally) -> bool,
+    ) {
         for member in members.iter().filter(|member| member.is_going()) {
-            let (written, contended) = {
-                let progress = member.progress();
-                (progress.last.written, progress.last.contended)
-            };
-            if written + contended > 0 {
+            let left = may_be_left(&member.progress().last);
+            if left {
                 member.fail(member.deed.session.error(StoreErrorKind::Exhausted {
                     id: member.step.id.clone(),
-                    attempts: PASSES,
-                    reason: "every pass over the keys found something to do: the application still writes the old form".to_owned(),
+                    attempts: passes,
+                    reason: reason.to_owned(),
                 }));
             }
         }

@@ -45,6 +45,8 @@ pub(super) struct Link {
     topology: Mutex<Option<Arc<Topology>>>,
     /// Connections made and topologies learned so far.
     generation: AtomicU64,
+    /// Requests without an answer, since their connection broke.
+    unanswered: AtomicU64,
     /// Whether a server ever answered.
     met: AtomicBool,
 }
@@ -95,6 +97,7 @@ impl Link {
             live: Mutex::default(),
             topology: Mutex::default(),
             generation: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
             met: AtomicBool::new(false),
         })
     }
@@ -116,6 +119,12 @@ impl Link {
     /// that the servers are the same.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
+    }
+
+    /// How many requests so far got no answer, since their connection broke. Whether the server carried them out
+    /// is not known: it may say of such a request that is sent again that there is nothing to do.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::SeqCst)
     }
 
     /// Whether a server ever answered.
@@ -199,9 +208,10 @@ impl Link {
             })
     }
 
-    /// Forgets a connection that broke, so that the next request makes a new one. Of requests side by side
-    /// that met the same broken connection, only the first may do so.
+    /// Forgets a connection that broke under a request, so that the next one makes a new one. Of requests side by
+    /// side that met the same broken connection, only the first may do so.
     async fn hang_up(&self, node: &Node, number: u64) {
+        self.unanswered.fetch_add(1, Ordering::SeqCst);
         let mut live = self.live.lock().await;
         if live.get(node).is_some_and(|known| known.number == number) {
             live.remove(node);

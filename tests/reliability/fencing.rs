@@ -23,7 +23,7 @@ fn overtaken(world: &World, phase: &Phase, at: At) {
     let ended = frozen.wait();
     let what = format!("{name}: it wrote after it woke\n{}", ended.output);
     phase.expect_left(&world.state(), &what);
-    assert_ne!(ended.status.code(), Some(0), "{name}\n{}", ended.output);
+    assert_eq!(ended.status.code(), Some(1), "{name}\n{}", ended.output);
     assert!(says_lost(&ended), "{name}\n{}", ended.output);
 }
 

@@ -41,7 +41,11 @@ fn u13_c07_of_twenty_runs_that_do_not_wait_one_applies_and_the_others_say_who_ho
     let runs = many(&world, &["migrate", "apply", phase.plan]);
     let ended: Vec<Ended> = runs.into_iter().map(Running::wait).collect();
     for ended in &ended {
-        let harmless = [Some(0), Some(5)].contains(&ended.status.code());
+        let harmless = match ended.status.code() {
+            Some(0) => true,
+            Some(5) => ended.words().contains("is held by"),
+            _ => false,
+        };
         assert!(harmless, "{:?}\n{}", ended.status, ended.output);
     }
     assert!(codes(&ended).contains(&Some(0)), "nobody applied");

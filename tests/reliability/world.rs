@@ -180,6 +180,7 @@ impl Running {
                 return ended;
             }
             if begun.elapsed() > again {
+                // Each time costs the servers something, and what is late comes soon or not at all.
                 again *= 2;
                 now_and_then();
             }
@@ -318,10 +319,16 @@ impl World {
     /// connection for each of thousands would take most of a campaign's time.
     fn on_kept_connection(&self, statement: &str) {
         let mut kept = self.kept.lock().unwrap();
-        let open = kept.take().filter(|kept| !kept.client.is_closed());
-        *kept = open.or_else(|| Kept::open(&self.database.url));
-        if let Some(kept) = &*kept {
-            let _ = kept.runtime.block_on(kept.client.batch_execute(statement));
+        for _ in 0..2 {
+            let open = kept.take().or_else(|| Kept::open(&self.database.url));
+            let Some(open) = open else { return };
+            let done = open.runtime.block_on(open.client.batch_execute(statement));
+            // A connection to a database that was put back since is only now known to be closed.
+            let is_closed = done.is_err_and(|error| error.as_db_error().is_none());
+            if !is_closed {
+                *kept = Some(open);
+                return;
+            }
         }
     }
 

@@ -43,9 +43,11 @@ struct Next {
     cuts: usize,
     /// The longest that was seen.
     length: usize,
-    /// For what only runs send that were cut off: the cut after which it was sent.
+    /// The last cut before it was sent.
     after: Option<Made>,
     in_vain: usize,
+    /// Bytes of answers that runs are to be cut at now.
+    taken: BTreeSet<usize>,
     /// Bytes that an answer did not have after all, and a longer one has.
     owed: BTreeSet<usize>,
 }
@@ -72,14 +74,26 @@ impl Next {
 
     /// The next byte of an answer; nobody else gets it.
     fn take(&mut self, step: usize) -> usize {
-        self.owed.pop_first().unwrap_or_else(|| {
+        let byte = self.owed.pop_first().unwrap_or_else(|| {
             self.byte += step;
             self.byte - step
-        })
+        });
+        self.taken.insert(byte);
+        byte
+    }
+
+    /// An answer was cut there; a cut that only led to others is not counted.
+    fn answer_was_cut(&mut self, byte: usize) {
+        if self.taken.remove(&byte) {
+            self.was_cut();
+        }
     }
 
     /// Nothing was cut there.
     fn give_back(&mut self, byte: usize) {
+        if !self.taken.remove(&byte) {
+            return;
+        }
         if byte < self.length {
             self.owed.insert(byte);
         } else {
@@ -96,10 +110,12 @@ impl Cuts {
         from: usize,
         undisturbed: impl IntoIterator<Item = &'a str>,
     ) -> Self {
+        let nameless = [Protocol::Postgres, Protocol::Redis].map(|protocol| kind(protocol, None));
+        let named = undisturbed.into_iter().map(kind_of);
         Self {
             step,
             from,
-            undisturbed: undisturbed.into_iter().map(without_chance).collect(),
+            undisturbed: named.chain(nameless).collect(),
             next: Mutex::default(),
         }
     }
@@ -190,8 +206,8 @@ pub struct Course {
 
 #[derive(Default)]
 struct SoFar {
-    last: Option<Made>,
-    made: usize,
+    /// The cuts of this plan.
+    made: Vec<Made>,
     in_a_row: usize,
     /// Messages since the last cut.
     since: usize,
@@ -208,9 +224,18 @@ impl Course {
         }
     }
 
+    /// What was cut so far, a line each.
+    pub fn log(&self) -> String {
+        let so_far = self.so_far.lock().expect("no panic");
+        let lines = so_far.made.iter();
+        let lines = lines
+            .map(|((direction, kind), bytes)| format!("{direction:?} {kind}: after {bytes} bytes"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// Whether cuts were left over: what is left to cut comes seldom.
     pub fn found_few(&self) -> bool {
-        self.so_far.lock().expect("no panic").made < IN_ALL
+        self.so_far.lock().expect("no panic").made.len() < IN_ALL
     }
 
     fn with_answer(&self, protocol: Protocol, name: Option<&str>, change: impl FnOnce(&mut Next)) {
@@ -234,9 +259,9 @@ impl Course {
         if let Some(bytes) = request {
             return Cut::Request(bytes);
         }
-        // Answers differ in length: one of a kind may never come again that is as long as the longest was.
-        let in_turn = !(so_far.provoked && self.cuts.known(all, to_client).is_left());
-        let provoked = (self.provokes && in_turn)
+        // In turn with cuts of the answer, of which some may be left for ever: answers differ in length.
+        let answer_is_next = so_far.provoked && self.cuts.known(all, to_client).is_left();
+        let provoked = (self.provokes && !answer_is_next)
             .then(|| self.provoked(all, to_server, to_client, length))
             .flatten();
         so_far.provoked = provoked.is_some();
@@ -284,7 +309,7 @@ impl Harm for Course {
             if *both == to_server {
                 next.length = next.length.max(length);
             }
-            if let Some(last) = so_far.last.as_ref().filter(|(last, _)| last.1 != kind) {
+            if let Some(last) = so_far.made.last().filter(|(last, _)| last.1 != kind) {
                 next.after = Some(last.clone());
             }
         }
@@ -309,7 +334,7 @@ impl Harm for Course {
 
     fn cut_answer(&self, protocol: Protocol, name: Option<&str>, bytes: usize) {
         let mut so_far = self.so_far.lock().expect("no panic");
-        self.with_answer(protocol, name, Next::was_cut);
+        self.with_answer(protocol, name, |next| next.answer_was_cut(bytes));
         so_far.cut(((Direction::ToClient, kind(protocol, name)), bytes));
     }
 
@@ -327,41 +352,46 @@ impl SoFar {
     }
 
     fn may_be_cut(&self) -> bool {
-        self.made < IN_ALL && self.in_a_row < IN_A_ROW
+        self.made.len() < IN_ALL && self.in_a_row < IN_A_ROW
     }
 
     fn cut(&mut self, made: Made) {
-        self.last = Some(made);
-        self.made += 1;
+        self.made.push(made);
         self.in_a_row += 1;
         self.since = 0;
     }
 }
 
-/// The kind of a message of this name.
+/// The kind of a message.
 fn kind(protocol: Protocol, name: Option<&str>) -> String {
     match name {
-        Some(name) => without_chance(&format!("{protocol:?}: {name}")),
+        Some(name) => kind_of(&format!("{protocol:?}: {name}")),
         None => format!("{protocol:?}: opens or ends a connection"),
     }
 }
 
-/// The name without what differs from run to run: numbers, what is drawn by lot, and the order of the keys of a page;
-/// and without the step of a script that all steps use.
-pub fn without_chance(name: &str) -> String {
-    // The owner of the lease comes last, where a name is long enough for it.
-    let is_owner = |word: &str| word.starts_with("{\"");
-    let is_step = |word: &str| word.starts_with("redis/");
-    let words = name
+/// The name without chance, and without the step of a script that all steps use.
+fn kind_of(name: &str) -> String {
+    let without = without_chance(name);
+    let words = without
         .split(' ')
-        .filter(|word| !is_owner(word) && !is_step(word));
-    let mut words: Vec<String> = words.map(without_lot).collect();
+        .filter(|word| !word.starts_with("redis/"));
+    let mut words: Vec<&str> = words.collect();
     // The text of a script is most of what is sent of it.
-    if words.get(1).is_some_and(|word| word == "EVAL") {
+    if words.get(1) == Some(&"EVAL") {
         words.truncate(3);
     }
-    if name.starts_with("Redis") && words.len() > 4 {
-        words[4..].sort();
+    words.join(" ")
+}
+
+/// The name without what differs from run to run: numbers, what is drawn by lot, and the order of the keys of a page.
+pub fn without_chance(name: &str) -> String {
+    // The owner of the lease comes last, where a name is long enough for it.
+    let words = name.split(' ').filter(|word| !word.starts_with("{\""));
+    let mut words: Vec<String> = words.map(without_lot).collect();
+    let first_key = 4 + usize::from(words.get(1).is_some_and(|word| word.starts_with("redis/")));
+    if name.starts_with("Redis") && words.len() > first_key {
+        words[first_key..].sort();
         words.dedup();
     }
     words.join(" ")

@@ -10,7 +10,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::cuts::without_chance;
 use crate::proxy::{Cut, Harm, Protocol, only_reads};
 
-/// The answer to each message that may write is lost when it is sent first.
+/// The answer to each message that may write is lost when it is sent first; messages that differ only in numbers and
+/// by chance are the same one.
 #[derive(Default)]
 pub struct LosesWrites(Mutex<BTreeSet<String>>);
 

@@ -14,7 +14,7 @@
 //! - [`render`] words all output; [`cli`] owns the streams, prompts and exit codes.
 //! - [`sandbox`] runs throwaway servers for demos, tests and lock files.
 //!
-//! Imports run one way: `cli -> render, engine -> store -> model`. `tests/layering.rs` holds us to it.
+//! Imports run one way: `cli -> render, engine -> store -> model`. `tests/offline/layering.rs` holds us to it.
 #![forbid(unsafe_code)]
 
 pub mod cli;

@@ -64,7 +64,7 @@ macro_rules! store_contract {
         $(
             #[tokio::test]
             async fn $promise() {
-                contract::$promise(&$subject).await;
+                $crate::contract::$promise(&$subject).await;
             }
         )*
     };

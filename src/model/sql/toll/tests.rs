@@ -19,8 +19,8 @@ fn shown(toll: &Toll) -> String {
     format!("{on}: {} {:?}{unless}{alone}", toll.lock.sql(), toll.work)
 }
 
-/// What the servers of the tests show for the same statements is in tests/estimates.rs; here is what they
-/// cannot show.
+/// What the servers of the tests show for the same statements is in tests/stores/postgres_store/estimates.rs; here is
+/// what they cannot show.
 #[test]
 fn tolls_name_what_the_catalog_has_to_be_asked() {
     for (text, expected) in [

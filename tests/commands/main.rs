@@ -1,0 +1,22 @@
+//! The real command against real servers: what it does, what it refuses, and which rights it needs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/keyspace.rs"]
+mod keyspace;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod adoption;
+mod audit;
+mod bad_input;
+mod cli_main_path;
+mod concurrency;
+mod documented_rights;
+mod drift;
+mod examples;
+mod least_rights;
+mod outpost_schema;
+mod rehearsal;
+mod resolve;
+mod secrets;
+mod signatures;

@@ -570,7 +570,8 @@ fn c06_the_holder_of_the_lease_is_shown() {
     wait_until("the slow step runs", || {
         query_one_text(
             &database,
-            "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()",
+            "select count(*) from pg_stat_activity where datname = current_database() \
+             and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()",
         ) != "0"
     });
     let id = query_one_text(&database, lease);

@@ -326,7 +326,8 @@ fn u12_u13_a_dead_runs_lease_is_waited_for_and_then_taken() {
     let waiting = project.background("apply plan.bin --lock-wait 90s");
     sql(
         &database,
-        "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()",
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
+         and query like '%pg_sleep%' and pid <> pg_backend_pid()",
     );
     expire_leases(&database, &redis);
     project.wait(waiting).ok();

@@ -201,7 +201,8 @@ fn c16_no_password_in_the_process_list_or_the_servers_activity() {
         .version("latest")
         .file("schema/sql/0011_slow.up.sql", "select pg_sleep(60);");
     let mut child = project.background("apply --yes");
-    let running = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()";
+    let running = "select count(*) from pg_stat_activity where datname = current_database() \
+                   and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()";
     wait_until("the slow step runs", || {
         query_one_text(&database, running) != "0"
     });

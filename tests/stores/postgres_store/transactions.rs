@@ -312,22 +312,20 @@ async fn cancelling_ends_the_running_statement_and_leaves_nothing() {
         events: &events,
         cancel: &cancel,
     };
+    let sleeping = "select count(*) from pg_stat_activity \
+                    where datname = current_database() and wait_event = 'PgSleep'";
     let database = fixture.database.clone();
     let stopping = cancel.clone();
     let stop = tokio::task::spawn_blocking(move || {
         wait_until("the statement sleeps", || {
-            query_one_text(
-                &database,
-                "select count(*) from pg_stat_activity where wait_event = 'PgSleep'",
-            ) != "0"
+            query_one_text(&database, sleeping) != "0"
         });
         stopping.cancel();
     });
     let error = fixture.store.run(&step, &under).await.unwrap_err();
     stop.await.unwrap();
     assert_eq!(error.kind, StoreErrorKind::Cancelled);
-    let left = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
-    assert_eq!(query_one_text(&fixture.database, left), "0");
+    assert_eq!(query_one_text(&fixture.database, sleeping), "0");
     assert!(fixture.entry("sql/0001_a").await.is_none());
 }
 

@@ -8,7 +8,6 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use nix::pty::openpty;
 use outpost::sandbox::RedisServer;
 use serde_json::Value;
 
@@ -19,6 +18,7 @@ use crate::support::project::{
 use crate::support::{
     Database, fresh_database, fresh_redis, query_one_text, redis_cmd, sql, wait_until,
 };
+use crate::terminal::terminal;
 
 /// A database and a Redis of a test's own, and what was in them at first.
 struct Stores {
@@ -827,10 +827,9 @@ fn u08_without_a_terminal_and_without_yes() {
 
 /// Runs a command whose standard input is a terminal at which this is typed.
 fn at_terminal(project: &Project, arguments: &[&str], typed: &str) -> Ended {
-    let pty = openpty(None, None).unwrap();
-    let mut keyboard = File::from(pty.master);
+    let (mut keyboard, side) = terminal(None);
     let mut command = project.command(arguments);
-    command.stdin(Stdio::from(pty.slave));
+    command.stdin(Stdio::from(side));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     keyboard.write_all(typed.as_bytes()).unwrap();
@@ -839,10 +838,9 @@ fn at_terminal(project: &Project, arguments: &[&str], typed: &str) -> Ended {
 
 /// What a failing command writes to a stderr that is a terminal.
 fn shown_on_a_terminal(project: &Project, arguments: &[&str]) -> String {
-    let pty = openpty(None, None).unwrap();
-    let mut screen = File::from(pty.master);
+    let (mut screen, side) = terminal(None);
     let mut command = project.command(arguments);
-    command.stdout(Stdio::null()).stderr(Stdio::from(pty.slave));
+    command.stdout(Stdio::null()).stderr(Stdio::from(side));
     assert_eq!(command.status().unwrap().code(), Some(1));
     // The last slave goes with the command, and reading ends there.
     drop(command);

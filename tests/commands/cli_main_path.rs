@@ -1,13 +1,13 @@
 //! The whole story on Outpost's own schema, by the real command against real servers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use nix::pty::{Winsize, openpty};
+use nix::pty::Winsize;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::support::project::{
 use crate::support::{
     fresh_database, fresh_redis, query_one_text, redis_cmd, redis_text, sql, wait_until,
 };
+use crate::terminal::terminal;
 
 const MIGRATIONS: usize = 13;
 
@@ -1008,13 +1009,12 @@ fn on_a_terminal(project: &Project, arguments: &[&str]) -> String {
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
-    let pty = openpty(Some(&size), None).unwrap();
-    let mut terminal = File::from(pty.master);
+    let (mut terminal, side) = terminal(Some(&size));
     let mut command = project.command(arguments);
     command
-        .stdin(Stdio::from(pty.slave.try_clone().unwrap()))
-        .stdout(Stdio::from(pty.slave.try_clone().unwrap()))
-        .stderr(Stdio::from(pty.slave))
+        .stdin(Stdio::from(side.try_clone().unwrap()))
+        .stdout(Stdio::from(side.try_clone().unwrap()))
+        .stderr(Stdio::from(side))
         .env("TERM", "xterm")
         .env("NO_COLOR", "1");
     let child = command.spawn().unwrap();

@@ -5,6 +5,8 @@
 mod keyspace;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/terminal.rs"]
+mod terminal;
 
 mod adoption;
 mod audit;

@@ -6,12 +6,12 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use serde_json::Value;
 
 use crate::support::project::{Ended, Project, database_content};
 use crate::support::{fresh_database, fresh_redis, query_one_text, redis_cmd, sql, wait_until};
+use crate::terminal::terminal;
 
 /// Runs ssh-keygen in the project's folder; its standard input is a file of that folder.
 fn ssh_keygen(project: &Project, input: Option<&str>, arguments: &[&str]) {
@@ -338,11 +338,10 @@ fn the_history_of_both_stores_says_who_signed_and_keeps_its_chain() {
 /// Runs a command on a terminal. The passphrase is typed once it is asked for: what came before is thrown
 /// away, as every such prompt does.
 fn on_a_terminal(project: &Project, arguments: &[&str], typed: &str) -> Ended {
-    let pty = openpty(None, None).unwrap();
-    let mut terminal = File::from(pty.master);
+    let (mut terminal, side) = terminal(None);
     let mut command = project.command(arguments);
-    command.stdin(Stdio::from(pty.slave.try_clone().unwrap()));
-    command.stderr(Stdio::from(pty.slave));
+    command.stdin(Stdio::from(side.try_clone().unwrap()));
+    command.stderr(Stdio::from(side));
     command.stdout(Stdio::piped());
     let child = command.spawn().unwrap();
     // Its side of the terminal is closed when the child ends, and not before.

@@ -95,7 +95,11 @@ async fn run(
     heartbeat: &Heartbeat,
 ) -> Result<Applied, ApplyError> {
     let already_done = match compare(stores, plan).await? {
-        Freshness::Stale(differences) => return Err(ApplyError::Stale(differences)),
+        Freshness::Stale(differences) => {
+            // One store may have been read before another run took over, and one after it.
+            heartbeat.still_held().await?;
+            return Err(ApplyError::Stale(differences));
+        }
         Freshness::Spent => return Ok(Applied::Already),
         Freshness::Fresh => BTreeSet::new(),
         Freshness::Resumed(done) => done,
@@ -127,14 +131,21 @@ const LOOKS: u32 = 3;
 
 /// Compares while another run may write. One store is read before the other, so a step of that run can be
 /// seen without the step before it: a difference counts only if it is still the same when all is read again.
-/// Where there is always another one, somebody is at work, and the comparison under the leases decides.
+/// Where there is always another one, or the schema is locked, somebody is at work, and the comparison under the
+/// leases decides.
 async fn compare_without_leases(stores: &Stores, plan: &Plan) -> Result<Freshness, StoreError> {
-    let mut seen = compare(stores, plan).await?;
+    let look = async || match compare(stores, plan).await {
+        Err(error) if matches!(error.kind, StoreErrorKind::SchemaLocked { .. }) => {
+            Ok(Freshness::Resumed(BTreeSet::new()))
+        }
+        other => other,
+    };
+    let mut seen = look().await?;
     for _ in 1..LOOKS {
         if !matches!(seen, Freshness::Stale(_)) {
             return Ok(seen);
         }
-        let again = compare(stores, plan).await?;
+        let again = look().await?;
         if again == seen {
             return Ok(again);
         }

@@ -63,6 +63,21 @@ impl Heartbeat {
         self.lost.get().cloned()
     }
 
+    /// Asks the stores whether the leases are still held: a run that was stopped learns of a takeover only when it
+    /// renews them.
+    ///
+    /// # Errors
+    /// A lease that is not ours any more. What keeps a store from answering is left to whatever comes next.
+    pub(super) async fn still_held(&self) -> Result<(), StoreError> {
+        for (store, lease) in &self.leases {
+            match store.renew(lease).await {
+                Err(error) if matches!(error.kind, StoreErrorKind::LeaseLost) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The error that a run ends with: a lost lease cancels what runs, and then the loss is the reason.
     pub(super) fn reason(&self, error: StoreError) -> StoreError {
         match (&error.kind, self.lost()) {

@@ -75,6 +75,12 @@ pub enum StoreErrorKind {
         /// The server's words, such as `LOADING` or `READONLY`.
         reason: String,
     },
+    /// A read met a lock that it does not wait for, such as that of ALTER TABLE.
+    #[error("the schema is being changed: {reason}")]
+    SchemaLocked {
+        /// The server's words.
+        reason: String,
+    },
     /// The certificate or the TLS settings do not fit.
     #[error("TLS: {0}")]
     Tls(TlsProblem),
@@ -235,6 +241,7 @@ impl StoreError {
             },
             StoreErrorKind::Permission { .. } => "grant the right; docs/permissions.md lists what each command needs".to_owned(),
             StoreErrorKind::NotReady { .. } => "wait until the server is ready, or connect to the primary".to_owned(),
+            StoreErrorKind::SchemaLocked { .. } => "wait until that is over: outpost migrate list says whether a run holds the lease, and pg_stat_activity what else is under way".to_owned(),
             StoreErrorKind::Tls(problem) => problem.hint(self.store),
             StoreErrorKind::LeaseHeld(info) => format!("wait for it with --lock-wait, or, if that run is dead: outpost migrate unlock {}", info.id),
             StoreErrorKind::LeaseLost => "make sure that no other run is under way, then run the same plan again".to_owned(),

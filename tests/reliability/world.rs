@@ -20,6 +20,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::proxy::{Protocol, Wire};
 use crate::state;
+use crate::support::project::{copy_folder, legacy_tenants};
 use crate::support::{Database, fresh_redis, servers, sql};
 
 /// No run of this project takes longer, however loaded the machine is.
@@ -35,6 +36,8 @@ pub struct World {
     /// The server's own database, from which others are made.
     admin: String,
     pub folder: TempDir,
+    /// The version that its revert goes back to.
+    pub back: &'static str,
     pub database: Database,
     pub redis: RedisServer,
     kept: Mutex<Option<Kept>>,
@@ -138,11 +141,6 @@ impl Running {
         self.pid()
     }
 
-    /// Stops the process wherever it is.
-    pub fn freeze(&self) {
-        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGSTOP).unwrap();
-    }
-
     /// Lets a frozen process go on.
     pub fn wake(&self) {
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGCONT).unwrap();
@@ -213,37 +211,99 @@ impl World {
 
     /// The same on servers of the test's own.
     pub fn on(postgres: &PostgresServer, redis: RedisServer) -> Self {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/crash-project");
+        let world = Self::of("crash-project", "back", postgres, redis);
+        let source = fixture("crash-project");
+        sql(
+            &world.database,
+            &fs::read_to_string(source.join("seed.sql")).unwrap(),
+        );
+        let seed = fs::read_to_string(source.join("seed.redis")).unwrap();
+        let mut pipe = redis::pipe();
+        for line in seed.lines() {
+            add(&mut pipe, &line.split(' ').collect::<Vec<_>>());
+        }
+        pipe.exec(&mut world.connection()).unwrap();
+        world
+    }
+
+    /// Values of each type that are moved in parts, and keys for more than one checkpoint.
+    pub fn large() -> Self {
+        let world = Self::of("large-project", "back", servers().postgres(), fresh_redis());
+        let mut pipe = redis::pipe();
+        let names: Vec<String> = (0..1200).map(|n| format!("element {n}")).collect();
+        let mut large = |command: &str, key: &str, numbered: bool| {
+            pipe.cmd(command).arg(key);
+            for (n, name) in names.iter().enumerate() {
+                if numbered {
+                    pipe.arg(n);
+                }
+                pipe.arg(name);
+            }
+        };
+        large("HSET", "big:1:hash", true);
+        large("SADD", "big:1:set", false);
+        large("ZADD", "big:1:zset", true);
+        large("RPUSH", "big:1:list", false);
+        add(&mut pipe, &["SET", "big:1:text", &"text".repeat(600_000)]);
+        add(&mut pipe, &["PEXPIREAT", "big:1:list", "4102444800123"]);
+        for n in 0..6000 {
+            let at = (1_700_000_000 + n).to_string();
+            add(&mut pipe, &["HSET", &format!("row:{n}"), "at", &at]);
+        }
+        pipe.exec(&mut world.connection()).unwrap();
+        world
+    }
+
+    /// Outpost's own schema: a deployment of an old release, as golang-migrate and the runner of its Redis
+    /// migrations left it, with data.
+    pub fn outpost() -> Self {
+        let world = Self::of(
+            "outpost-project",
+            "0.13",
+            servers().postgres(),
+            fresh_redis(),
+        );
+        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
+        copy_folder(&schema, &world.folder.path().join("schema"));
+        for name in [
+            "0001_init",
+            "0002_delivery_response",
+            "0003_event_delivery_index",
+            "0004_delivery_manual_attempt",
+            "0005_denormalize_attempts",
+        ] {
+            let path = schema.join(format!("sql/{name}.up.sql"));
+            sql(&world.database, &fs::read_to_string(path).unwrap());
+        }
+        let seed = fixture("outpost-project").join("seed.sql");
+        sql(&world.database, &fs::read_to_string(seed).unwrap());
+        legacy_tenants(&world.redis, 3);
+        world
+    }
+
+    fn of(
+        project: &str,
+        back: &'static str,
+        postgres: &PostgresServer,
+        redis: RedisServer,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
-        copy(&source, folder.path());
+        copy_folder(&fixture(project), folder.path());
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("world_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         sql(postgres, &format!("create database {name}"));
         let (server, _) = postgres.url().rsplit_once('/').unwrap();
-        let world = Self {
+        Self {
             admin: postgres.url().to_owned(),
             folder,
+            back,
             database: Database {
                 url: format!("{server}/{name}"),
                 name,
             },
             redis,
             kept: Mutex::default(),
-        };
-        sql(
-            &world.database,
-            &fs::read_to_string(source.join("seed.sql")).unwrap(),
-        );
-        let mut connection = world.connection();
-        for line in fs::read_to_string(source.join("seed.redis"))
-            .unwrap()
-            .lines()
-        {
-            let mut command = redis::Cmd::new();
-            command.arg(line.split(' ').collect::<Vec<_>>());
-            command.exec(&mut connection).unwrap();
         }
-        world
     }
 
     pub fn connection(&self) -> redis::Connection {
@@ -410,19 +470,16 @@ impl World {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let (entry, target) = {
-            let entry = entry.unwrap();
-            (entry.path(), to.join(entry.file_name()))
-        };
-        if entry.is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy(&entry, &target);
-        } else {
-            fs::copy(&entry, &target).unwrap();
-        }
-    }
+fn fixture(project: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(project)
+}
+
+fn add(pipe: &mut redis::Pipeline, words: &[&str]) {
+    let mut command = redis::Cmd::new();
+    command.arg(words);
+    pipe.add_command(command);
 }
 
 /// Holds a lock on a table until it is told to let go.

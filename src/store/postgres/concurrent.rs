@@ -10,11 +10,11 @@ use tokio_postgres::error::SqlState;
 
 use super::checkpoint::{Reached, bookkeeping};
 use super::ledger;
-use super::orphan::mark_of;
+use super::orphan::new_mark;
 use super::script::line_at;
 use super::session::{Sent, Session};
 use super::transaction::{Work, is_outcome};
-use super::{PostgresStore, errors, history, lease};
+use super::{PostgresStore, errors, history};
 use crate::model::event::Event;
 use crate::model::plan::{Action, PlannedStatement, SqlContent, Step};
 use crate::model::report::Done;
@@ -76,8 +76,12 @@ impl PostgresStore {
             }
             // An earlier run may have been cut off between the statement and its checkpoint.
             let maybe_done = resumed && index == done_before;
-            self.run_until_done(step, content, statement, maybe_done, run)
-                .await?;
+            if let Err(error) = self
+                .run_until_done(step, content, statement, maybe_done, run)
+                .await
+            {
+                return Err(self.lost_or(error, step, run).await);
+            }
             self.write_checkpoint(step, content, doing, index + 1, run)
                 .await?;
         }
@@ -110,6 +114,18 @@ impl PostgresStore {
         })
     }
 
+    /// The reason behind an error: what arrives late meets what a successor has done since, or a session that it
+    /// ended.
+    async fn lost_or(&self, error: StoreError, step: &Step, run: &Run<'_>) -> StoreError {
+        let Ok(session) = self.connect_directly().await else {
+            return error;
+        };
+        match self.check_lease(&session, step, run).await {
+            Err(lost) if matches!(lost.kind, StoreErrorKind::LeaseLost) => lost,
+            _ => error,
+        }
+    }
+
     /// Runs a statement until it is done, fails for good, or every try is used up.
     async fn run_until_done(
         &self,
@@ -124,7 +140,8 @@ impl PostgresStore {
             attempt += 1;
             let session = self.connect_directly().await?;
             if maybe_done {
-                self.wait_for_orphan(&session, step, run).await?;
+                self.check_lease(&session, step, run).await?;
+                self.end_earlier_sessions(&session, step, run).await?;
             }
             if self
                 .clear_the_way(&session, step, statement, maybe_done, run)
@@ -152,9 +169,8 @@ impl PostgresStore {
         maybe_done: bool,
         run: &Run<'_>,
     ) -> Result<Alone, StoreError> {
-        self.check_lease(session, run).await?;
-        // The comment names the statement in pg_stat_activity, whichever connection a pooler gives it.
-        let mark = format!("{}{} */ ", mark_of(step), uuid::Uuid::new_v4().simple());
+        self.check_lease(session, step, run).await?;
+        let mark = new_mark(step);
         let sql = format!("{mark}{}", statement.text);
         let stop = run.cancel.child_token();
         let mut met = None;
@@ -212,23 +228,6 @@ impl PostgresStore {
         };
         let line = line_at(statement, position.saturating_sub(mark.chars().count() + 1));
         Err(self.statement_error(step, statement, line, &error))
-    }
-
-    /// The last look at the lease before something is sent that no transaction guards.
-    async fn check_lease(&self, session: &Session, run: &Run<'_>) -> Result<(), StoreError> {
-        loop {
-            let token = run.lease.token();
-            let check = self.quoted(lease::check(token))?;
-            let Err(error) = session.rows(&check).await else {
-                return Ok(());
-            };
-            if errors::private_code(&error) != Some(errors::private::LEASE_LOST) {
-                return Err(session.error("checking the lease", &error));
-            }
-            if !self.token_rose(run.lease, token).await {
-                return Err(self.fail(StoreErrorKind::LeaseLost));
-            }
-        }
     }
 
     /// Ends when the statement has met one of its limits; never, where it has none.

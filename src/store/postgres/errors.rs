@@ -178,11 +178,7 @@ fn from_server(db: &DbError, doing: &str, database: &str) -> StoreErrorKind {
         },
         "42501" => StoreErrorKind::Permission { doing, reason },
         "25006" | "57P01" | "57P02" | "57P03" | "53300" => StoreErrorKind::NotReady { reason },
-        "55P03" => StoreErrorKind::NotReady {
-            reason: format!(
-                "{reason}; another session changes the schema, and this read does not wait behind it"
-            ),
-        },
+        "55P03" => StoreErrorKind::SchemaLocked { reason },
         // pgbouncer has no codes of its own for these.
         "08P01" if db.message().contains("no such database") => StoreErrorKind::NoDatabase {
             database: database.to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::PostgresStore;
+use super::orphan::new_mark;
 use super::quote::{HoldsNul, literal};
 use super::session::{Sent, Session};
 use crate::model::event::Event;
@@ -186,7 +187,13 @@ impl PostgresStore {
             id: step.id.clone(),
             message,
         });
-        let sql = format!("drop index concurrently if exists {}", index.name);
+        // A successor that rebuilt the index would lose it to one that arrives late.
+        self.check_lease(session, step, run).await?;
+        let sql = format!(
+            "{}drop index concurrently if exists {}",
+            new_mark(step),
+            index.name
+        );
         match session.send(&sql, run.cancel, |_| {}).await {
             Sent::Done => Ok(()),
             Sent::Failed(error) => {

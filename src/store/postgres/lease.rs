@@ -3,7 +3,7 @@
 use super::ledger::rfc3339;
 use super::quote::{do_block, literal};
 use super::session::{Row, Session};
-use super::{PostgresStore, errors, history, ledger};
+use super::{PostgresStore, errors, history, ledger, orphan};
 use crate::model::lease::{Holder, LEASE_TTL, LeaseInfo};
 use crate::store::error::StoreError;
 use crate::store::{Lease, StoreErrorKind};
@@ -127,15 +127,17 @@ impl PostgresStore {
         };
         let json = serde_json::to_string(holder).map_err(|e| server(e.to_string()))?;
         let expiry = expiry();
+        let quoted_id = literal(id).map_err(|e| e.at(session.shown()))?;
+        let end_doomed = orphan::end_doomed(&quoted_id).map_err(|e| e.at(session.shown()))?;
         let sql = format!(
             "begin isolation level read committed; set local lock_timeout = '{ttl}ms'; \
              insert into outpost.lease as held (token, id, holder, since, expires_at) \
              values (nextval('outpost.token'), {id}, {json}::jsonb, clock_timestamp(), {expiry}) \
              on conflict (one) do update set token = excluded.token, id = excluded.id, \
              holder = excluded.holder, since = excluded.since, expires_at = {expiry} \
-             where held.expires_at <= clock_timestamp() or held.id = excluded.id returning token; commit",
+             where held.expires_at <= clock_timestamp() or held.id = excluded.id returning token; commit; {end_doomed}",
             ttl = LEASE_TTL.as_millis(),
-            id = literal(id).map_err(|e| e.at(session.shown()))?,
+            id = quoted_id,
             json = literal(&json).map_err(|e| e.at(session.shown()))?,
         );
         let rows = match session.rows(&sql).await {

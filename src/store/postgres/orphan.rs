@@ -1,11 +1,12 @@
-//! Statements that outlived the run that sent them: the server goes on with what it has received, whatever
-//! became of the client.
+//! What an earlier run may still do outside a transaction. Statements outlive the run that sent them: the server
+//! goes on with what it has received, whatever became of the client. And a run that was stopped right after its
+//! look at the lease would send its statement when it wakes.
 
 use std::time::Duration;
 
-use super::PostgresStore;
-use super::quote::literal;
+use super::quote::{HoldsNul, do_block, literal};
 use super::session::Session;
+use super::{PostgresStore, errors, lease};
 use crate::model::event::Event;
 use crate::model::plan::Step;
 use crate::store::{Run, StoreError, StoreErrorKind};
@@ -13,23 +14,82 @@ use crate::store::{Run, StoreError, StoreErrorKind};
 /// How often it is looked whether the statement still runs.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How each statement of a step begins that runs outside a transaction.
-pub(super) fn mark_of(step: &Step) -> String {
+/// How soon it is looked whether a session that was ended is gone.
+const GONE: Duration = Duration::from_millis(5);
+
+/// How everything begins that is sent for a step outside a transaction, and the look at the lease before it:
+/// pg_stat_activity shows a session's last query, whichever connection a pooler gives it.
+fn mark_of(step: &Step) -> String {
     format!("/* outpost {} ", step.id)
 }
 
+/// The same for one statement alone.
+pub(super) fn new_mark(step: &Step) -> String {
+    format!("{}{} */ ", mark_of(step), uuid::Uuid::new_v4().simple())
+}
+
+/// How a transaction begins that is sent for a step.
+pub(super) fn transaction_mark(step: &Step) -> String {
+    format!("/* outpost transaction {} */ ", step.id)
+}
+
+/// What follows a takeover by the lease with this id, which is a literal: transactions of runs that lost the lease
+/// can no longer commit, and would hold their table locks for as long as they work, wait, or have a client that
+/// does not read what they answer.
+pub(super) fn end_doomed(id: &str) -> Result<String, HoldsNul> {
+    do_block(&format!(
+        "begin if exists (select from outpost.lease where id = {id}) then \
+         perform pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
+         where datname = current_database() and usename = current_user and state <> 'idle' \
+         and pid <> pg_backend_pid() and starts_with(query, '/* outpost transaction '); end if; \
+         exception when insufficient_privilege then null; end"
+    ))
+}
+
 impl PostgresStore {
-    /// Waits until no session runs a statement of this step any more. Nobody else can begin one: the lease
-    /// is ours. Its work may be hours old, so it is waited for and not cancelled.
-    pub(super) async fn wait_for_orphan(
+    /// The last look at the lease before something is sent that no transaction guards.
+    ///
+    /// A run may be stopped right after it, for longer than its lease lives. Its session can be told by the mark,
+    /// and the successor ends it.
+    pub(super) async fn check_lease(
         &self,
         session: &Session,
         step: &Step,
         run: &Run<'_>,
     ) -> Result<(), StoreError> {
+        loop {
+            let token = run.lease.token();
+            let check = self.quoted(lease::check(token))?;
+            let check = format!("{}lease */ {check}", mark_of(step));
+            let Err(error) = session.rows(&check).await else {
+                return Ok(());
+            };
+            if errors::private_code(&error) != Some(errors::private::LEASE_LOST) {
+                return Err(session.error("checking the lease", &error));
+            }
+            if !self.token_rose(run.lease, token).await {
+                return Err(self.fail(StoreErrorKind::LeaseLost));
+            }
+        }
+    }
+
+    /// Waits until no session runs a statement of this step any more, and ends those that could still send one.
+    /// The lease is ours, so they belong to runs that lost it. What runs may be hours old: it is waited for and
+    /// not cancelled.
+    pub(super) async fn end_earlier_sessions(
+        &self,
+        session: &Session,
+        step: &Step,
+        run: &Run<'_>,
+    ) -> Result<(), StoreError> {
+        // Sessions of another role show no query, and could not be ended. What begins between the two looks at a
+        // session's state is ended with it; what that leaves of an index is found afterwards.
         let sql = format!(
-            "select pid from pg_catalog.pg_stat_activity where datname = current_database() \
-             and state = 'active' and pid <> pg_backend_pid() and starts_with(query, {})",
+            "select pid, state = 'active', \
+             case when state = 'idle' then pg_catalog.pg_terminate_backend(pid) end \
+             from pg_catalog.pg_stat_activity where datname = current_database() \
+             and pid <> pg_backend_pid() and starts_with(query, {}) \
+             and (state = 'active' or state = 'idle' and usename = current_user)",
             self.quoted(literal(&mark_of(step)))?
         );
         let mut told = false;
@@ -38,10 +98,14 @@ impl PostgresStore {
                 .rows(&sql)
                 .await
                 .map_err(|e| session.error("looking at running statements", &e))?;
-            let Some(pid) = rows.first().and_then(|row| row.first()?.clone()) else {
+            if rows.is_empty() {
                 return Ok(());
-            };
-            if !told {
+            }
+            let active = rows
+                .iter()
+                .find(|row| row.get(1).is_some_and(|is| is.as_deref() == Some("t")));
+            let pid = active.and_then(|row| row.first()?.clone());
+            if let Some(pid) = pid.filter(|_| !told) {
                 told = true;
                 run.events.emit(Event::Note {
                     id: step.id.clone(),
@@ -50,8 +114,9 @@ impl PostgresStore {
                     ),
                 });
             }
+            let pause = if active.is_some() { LOOK } else { GONE };
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = run.cancel.cancelled() => return Err(self.fail(StoreErrorKind::Cancelled)),
             }
         }

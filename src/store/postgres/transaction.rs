@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::errors::{self, private};
 use super::golang::GolangTable;
 use super::ledger::{self, Author};
+use super::orphan::transaction_mark;
 use super::quote::HoldsNul;
 use super::script::Script;
 use super::session::Sent;
@@ -235,6 +236,7 @@ impl PostgresStore {
                 StoreErrorKind::Disconnected { .. }
                     | StoreErrorKind::Unreachable { .. }
                     | StoreErrorKind::NotReady { .. }
+                    | StoreErrorKind::SchemaLocked { .. }
             );
             if !may_pass {
                 return Err(error);
@@ -279,7 +281,10 @@ fn compose<'a>(
     token: u64,
 ) -> Result<Script<'a>, HoldsNul> {
     let mut script = Script::new();
-    script.command("begin isolation level read committed");
+    script.command(&format!(
+        "{}begin isolation level read committed",
+        transaction_mark(work.step)
+    ));
     script.command(&format!(
         "set local lock_timeout = '{}ms'",
         work.limits.lock_ms
@@ -288,7 +293,8 @@ fn compose<'a>(
         "set local statement_timeout = '{}ms'",
         work.limits.statement_ms
     ));
-    // A runner that freezes frees its table locks when its lease is over.
+    // The server goes through the message without us, but for its end after an error: a runner that is frozen
+    // then would keep a pooler's connection.
     script.command(&format!(
         "set local idle_in_transaction_session_timeout = '{}ms'",
         LEASE_TTL.as_millis()

@@ -122,7 +122,7 @@ async fn u03_reads_answer_while_an_alter_table_holds_its_locks() {
     // Definitions are worded by functions that need the table's lock: said at once, never waited for.
     let error = fixture.store.observe(&SCHEMA).await.unwrap_err();
     assert!(
-        matches!(&error.kind, StoreErrorKind::NotReady { reason } if reason.contains("changes the schema")),
+        matches!(error.kind, StoreErrorKind::SchemaLocked { .. }),
         "{error:?}"
     );
     let step = apply("sql/0002_b", "alter table big add column u text");

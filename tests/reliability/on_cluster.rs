@@ -42,7 +42,14 @@ impl Clustered {
         world.project.migrate("plan -out plan.bin").ok();
         world.project.run(&APPLY).ok();
         world.expected = world.found();
-        assert_eq!(world.expected.len(), 12 * 2 + 60 + 3);
+        let of = |start: &str| {
+            let keys = world.expected.keys();
+            keys.filter(|key| key.starts_with(start)).count()
+        };
+        assert_eq!(of("tenant:t"), 12 * 2);
+        assert_eq!(of("tenant:{t"), 12 * 2);
+        assert_eq!(of("new:{"), 60);
+        assert_eq!(of("outpost:migration:"), 3);
         world
     }
 
@@ -65,26 +72,35 @@ impl Clustered {
         self.cluster.load(tenants.chain(names).map(words));
     }
 
-    /// The application's keys in their new form, and the markers without their times. Fences of a run that is gone
-    /// go with its lease.
+    /// All keys, old forms and what the tool keeps for itself among them; of markers, ledger and history without what
+    /// differs between runs. Fences of a run that is gone go with its lease.
     fn found(&self) -> BTreeMap<String, Entry> {
         let keys = self.cluster.keyspace().into_iter();
-        keys.filter(|(key, _)| {
-            let own = [
-                "outpost:copied:",
-                "outpost:fence:",
-                "{outpost}:",
-                "tenant:t",
-            ];
-            !own.iter().any(|own| key.starts_with(own))
-        })
-        .map(|(key, mut entry)| {
-            if let Some((before, _)) = entry.value.split_once("\"applied_at\"") {
-                entry.value = before.to_owned();
+        keys.filter(|(key, _)| !key.starts_with("outpost:fence:"))
+            .map(|(key, mut entry)| {
+                if let Some((before, _)) = entry.value.split_once("\"applied_at\"") {
+                    entry.value = before.to_owned();
+                }
+                if key.starts_with("{outpost}:") {
+                    entry.value.clear();
+                }
+                (key, entry)
+            })
+            .collect()
+    }
+
+    /// How often the history says of each step that it is done.
+    fn done(&self) -> BTreeMap<String, usize> {
+        let history = self.project.migrate("history --format json").ok().json();
+        let mut done = BTreeMap::new();
+        let stores = history["stores"].as_array().unwrap();
+        for entry in stores.iter().flat_map(|s| s["entries"].as_array().unwrap()) {
+            if entry["outcome"] == "done" {
+                let id = entry["id"].as_str().unwrap().to_owned();
+                *done.entry(id).or_default() += 1;
             }
-            (key, entry)
-        })
-        .collect()
+        }
+        done
     }
 
     /// Starts a run with every node behind a wire.
@@ -141,6 +157,9 @@ impl Clustered {
             .filter(|key| !self.expected.contains_key(*key))
             .collect();
         assert!(more.is_empty(), "{what}: {more:?}");
+        let done = self.done();
+        assert_eq!(done.len(), 4, "{what}: {done:?}");
+        assert!(done.values().all(|n| *n == 1), "{what}: {done:?}");
         self.project.migrate("verify").ok();
         self.project.migrate("history").ok();
         self.project.migrate("plan -detailed-exitcode").ok();

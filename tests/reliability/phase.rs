@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value as Json;
+
 use crate::proxy::Wire;
 use crate::state::difference;
 use crate::world::{Snapshot, World};
@@ -34,15 +36,23 @@ pub fn phases(world: &World) -> Vec<Phase> {
     let seed = world.save("seed");
     let plan: &[&str] = &["migrate", "plan", "-out", "apply.bin"];
     world.run(plan).expect(0);
-    let apply = phase(world, "apply", "apply.bin", seed);
+    let apply = phase(world, "apply", "apply.bin", seed, 0);
     let applied = Rc::new(world.save("applied"));
     let cleanup: &[&str] = &["migrate", "cleanup", "-out", "cleanup.bin"];
-    let revert: &[&str] = &["migrate", "plan", "--to", "back", "-out", "revert.bin"];
+    let revert: &[&str] = &["migrate", "plan", "--to", world.back, "-out", "revert.bin"];
     world.run(cleanup).expect(0);
     world.run(revert).expect(0);
-    let cleanup = phase(world, "cleanup", "cleanup.bin", applied.clone());
-    let revert = phase(world, "revert", "revert.bin", applied);
+    let before = done(&apply.expected);
+    let cleanup = phase(world, "cleanup", "cleanup.bin", applied.clone(), before);
+    let revert = phase(world, "revert", "revert.bin", applied, before);
     vec![apply, cleanup, revert]
+}
+
+/// Steps that both histories call done.
+fn done(state: &[String]) -> usize {
+    let is_done =
+        |line: &&String| line.starts_with("history") && line.contains("\"outcome\": \"done\"");
+    state.iter().filter(is_done).count()
 }
 
 fn phase(
@@ -50,6 +60,7 @@ fn phase(
     name: &'static str,
     plan: &'static str,
     start: impl Into<Rc<Snapshot>>,
+    before: usize,
 ) -> Phase {
     let start = start.into();
     world.restore(&start);
@@ -61,11 +72,13 @@ fn phase(
         .expect(0);
     let took = begun.elapsed();
     let expected = world.state();
-    let done = expected
-        .iter()
-        .filter(|line| line.starts_with("history"))
-        .count();
-    assert!(done > 0, "{name} does nothing");
+    let done = done(&expected);
+    let shown = world.run(&["migrate", "show", "--format", "json", plan]);
+    let shown: Json = serde_json::from_str(&shown.expect(0).output).unwrap();
+    let steps = shown["steps"].as_array().unwrap().len();
+    assert!(steps > 0, "{name} does nothing");
+    // Those of the plan before are in the histories as well.
+    assert_eq!(done - before, steps, "{name}");
     Phase {
         name,
         plan,

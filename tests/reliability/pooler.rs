@@ -8,13 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use nix::unistd::{User, chown, geteuid};
 use tempfile::TempDir;
 
 use crate::phase::phases;
-use crate::support::{servers, wait_until};
-use crate::world::{Ended, World};
+use crate::proxy::{At, Fault, Protocol, Wire};
+use crate::support::{query_rows, servers, wait_until};
+use crate::world::{Ended, Holders, Running, World};
 
 /// Where packages put it, besides the search path. The same folders as in scripts/install-servers.
 const FOLDERS: [&str; 4] = [
@@ -61,7 +63,8 @@ impl Pooler {
             &format!(
                 "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
                  listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
-                 pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\nlogfile = {}\n",
+                 pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\nstats_users = {user}\n\
+                 logfile = {}\n",
                 server.port(),
                 users.display(),
                 folder.path().join("log").display(),
@@ -97,6 +100,19 @@ impl Pooler {
         }
     }
 
+    /// Transactions that it has carried so far.
+    fn transactions(&self) -> u64 {
+        let (login, _) = servers().postgres().url().rsplit_once('@').unwrap();
+        let url = format!("{login}@127.0.0.1:{}/pgbouncer", self.port);
+        let totals = query_rows(&url[..], "show totals");
+        let of = |name: &str| {
+            let is_it = |row: &&Vec<Option<String>>| row[0].as_deref() == Some(name);
+            let row = totals.iter().find(is_it).unwrap();
+            row[1].as_ref().unwrap().parse::<u64>().unwrap()
+        };
+        of("total_xact_count")
+    }
+
     fn url(&self, direct: &str) -> String {
         let (head, tail) = direct.split_once("127.0.0.1:").unwrap();
         let (_, database) = tail.split_once('/').unwrap();
@@ -118,6 +134,18 @@ fn pooled(world: &World, pooler: &Pooler, arguments: &[&str]) -> Ended {
     world.start(command).wait()
 }
 
+/// The same with the way to the pooler, to Postgres itself and to Redis on one wire.
+fn pooled_on(world: &World, pooler: &Pooler, wire: &Arc<Wire>, arguments: &[&str]) -> Running {
+    let pooled = wire.proxy(Protocol::Postgres, &pooler.url(&world.database.url));
+    let direct = wire.proxy(Protocol::Postgres, &world.database.url);
+    let redis = wire.proxy(Protocol::Redis, world.redis.url());
+    let mut command = world.command_at(&pooled, &redis, arguments);
+    command.env("DIRECT_URL", direct);
+    let running = world.start(command);
+    wire.watch(running.pid());
+    running
+}
+
 #[test]
 fn c05_every_plan_goes_through_a_pooler_in_transaction_mode_and_ends_the_same() {
     let world = World::new();
@@ -125,15 +153,63 @@ fn c05_every_plan_goes_through_a_pooler_in_transaction_mode_and_ends_the_same() 
     let pooler = Pooler::start();
     for phase in &phases {
         world.restore(&phase.start);
-        pooled(
-            &world,
-            &pooler,
-            &["migrate", "apply", phase.plan, "--parallelism", "4"],
-        )
-        .expect(0);
+        let before = pooler.transactions();
+        let arguments = ["migrate", "apply", phase.plan, "--parallelism", "4"];
+        pooled(&world, &pooler, &arguments).expect(0);
         phase.expect_left(&world.state(), "through a pooler");
+        let carried = pooler.transactions() - before;
+        let records = phase.messages.iter();
+        let records = records.filter(|m| m.contains("carries its record")).count();
+        assert!(carried > records as u64, "{}: {carried}", phase.name);
         pooled(&world, &pooler, &["migrate", "list"]).expect(0);
         pooled(&world, &pooler, &["migrate", "history"]).expect(0);
+    }
+}
+
+#[test]
+fn c05_c15_kills_and_lost_commits_on_the_way_to_a_pooler_are_made_good_by_the_same_plan() {
+    let world = World::new();
+    let pooler = Pooler::start();
+    for phase in &phases(&world) {
+        let arguments = ["migrate", "apply", phase.plan, "--parallelism", "1"];
+        world.restore(&phase.start);
+        let wire = Wire::quiet();
+        pooled_on(&world, &pooler, &wire, &arguments)
+            .wait()
+            .expect(0);
+        let messages = wire.messages();
+        let commits = [
+            "carries its record",
+            "writes a checkpoint",
+            "takes the lease",
+        ];
+        let is_commit = |number: &usize| {
+            let message = &messages[number - 1];
+            commits.iter().any(|commit| message.contains(commit))
+        };
+        let points: Vec<usize> = (1..=messages.len()).filter(is_commit).collect();
+        assert!(points.len() > 1, "{}: {points:?}", phase.name);
+        for number in points {
+            for fault in [Fault::KillAfter, Fault::CutAnswer(0), Fault::CutBefore] {
+                let what = format!("{fault:?} at {}", messages[number - 1]);
+                world.restore(&phase.start);
+                let wire = Wire::with(At::Message(number), fault);
+                let ended = pooled_on(&world, &pooler, &wire, &arguments).wait();
+                wait_until("the fault has struck", || wire.fired());
+                if fault == Fault::KillAfter {
+                    assert!(ended.killed(), "{what}\n{}", ended.output);
+                    world.expire_leases(Holders::Process(ended.pid));
+                    let patient = [&arguments[..], &["--lock-wait", "60s"]].concat();
+                    let pid = ended.pid;
+                    pooled_on(&world, &pooler, &Wire::quiet(), &patient)
+                        .wait_doing(|| world.expire_leases(Holders::Process(pid)))
+                        .expect(0);
+                } else {
+                    ended.expect(0);
+                }
+                phase.expect_left(&world.state(), &what);
+            }
+        }
     }
 }
 

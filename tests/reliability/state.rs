@@ -12,10 +12,12 @@ use crate::support::{Database, query_rows};
 pub fn postgres(database: &Database) -> Vec<String> {
     const STATE: &str = "
         select 'column ' || attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod)
-               || case when attnotnull then ' not null' else '' end as line
+               || case when attnotnull then ' not null' else '' end
+               || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') || attgenerated::text || attidentity::text as line
           from pg_attribute a join pg_class c on c.oid = a.attrelid
+          left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
          where relnamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
-           and relkind in ('r', 'S', 'v') and attnum > 0 and not attisdropped
+           and relkind in ('r', 'p', 'S', 'v', 'm') and attnum > 0 and not attisdropped
         union all
         select 'index ' || pg_get_indexdef(indexrelid) || case when indisvalid and indisready then '' else ' INVALID' end
           from pg_index i join pg_class c on c.oid = i.indexrelid
@@ -23,6 +25,20 @@ pub fn postgres(database: &Database) -> Vec<String> {
         union all
         select 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint
          where connamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
+        union all
+        select relkind::text || ' ' || c.oid::regclass || coalesce(' ' || pg_get_partkeydef(c.oid), '')
+               || coalesce(' of ' || inhparent::regclass || ' ' || pg_get_expr(relpartbound, c.oid), '')
+               || case when relkind in ('v', 'm') then pg_get_viewdef(c.oid) else '' end
+          from pg_class c left join pg_inherits on inhrelid = c.oid
+         where relnamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
+        union all
+        select 'trigger ' || pg_get_triggerdef(t.oid) || tgenabled::text from pg_trigger t join pg_class c on c.oid = tgrelid
+         where relnamespace in (select oid from pg_namespace where nspname in ('public', 'outpost'))
+        union all
+        select 'function ' || pg_get_functiondef(oid) from pg_proc
+         where pronamespace in (select oid from pg_namespace where nspname in ('public', 'outpost')) and prokind <> 'a'
+        union all
+        select 'sequence ' || sequencename || coalesce(' ' || last_value::text, '') from pg_sequences where schemaname = 'public'
         union all
         select 'rows ' || c.oid::regclass || ' ' || coalesce(string_agg(row::text, '' order by row::text), '')
           from pg_class c, unnest(xpath('/table/row', query_to_xml(format('select * from %s', c.oid::regclass), true, false, '')))
@@ -76,6 +92,16 @@ pub fn redis(connection: &mut redis::Connection) -> Vec<String> {
                 let mut members: Vec<String> =
                     redis::from_redis_value(ask(&["SMEMBERS", &key])).unwrap();
                 members.sort();
+                lines.push(format!("{head} {members:?}"));
+            }
+            "list" => {
+                let elements: Vec<String> =
+                    redis::from_redis_value(ask(&["LRANGE", &key, "0", "-1"])).unwrap();
+                lines.push(format!("{head} {elements:?}"));
+            }
+            "zset" => {
+                let ask = ask(&["ZRANGE", &key, "0", "-1", "WITHSCORES"]);
+                let members: Vec<String> = redis::from_redis_value(ask).unwrap();
                 lines.push(format!("{head} {members:?}"));
             }
             "hash" => {

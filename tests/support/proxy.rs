@@ -401,9 +401,11 @@ impl Wire {
 
 /// Whether a message, by its name, certainly changes nothing on its server.
 pub fn only_reads(name: &str) -> bool {
-    const READS: [&str; 15] = [
+    const READS: [&str; 17] = [
         "Postgres: select ",
         "Postgres: begin isolation level repeatable read read only",
+        // The query of the schema, in a transaction that only reads.
+        "Postgres: set local search_path = pg_catalog",
         "Postgres: rollback",
         "Redis: COMMAND ",
         "Redis: EXISTS ",
@@ -414,6 +416,7 @@ pub fn only_reads(name: &str) -> bool {
         "Redis: INFO",
         "Redis: MEMORY ",
         "Redis: PING",
+        "Redis: PTTL ",
         "Redis: SCAN ",
         "Redis: TIME",
         "Redis: TYPE ",

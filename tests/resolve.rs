@@ -386,13 +386,20 @@ fn carts(redis: &RedisServer, more: &str) -> Project {
         .file("schema/versions.toml", VERSIONS_OF_REDIS)
 }
 
-/// How many of the application's keys begin and end so.
-fn count(redis: &RedisServer, begin: &str, end: &str) -> usize {
+/// Carts in their old form.
+fn sources(redis: &RedisServer) -> usize {
+    carts_that(redis, |key| !key.starts_with("cart:{"))
+}
+
+/// Carts in their new form.
+fn targets(redis: &RedisServer) -> usize {
+    carts_that(redis, |key| key.starts_with("cart:{"))
+}
+
+fn carts_that(redis: &RedisServer, are: impl Fn(&str) -> bool) -> usize {
     let keys = application_keys(redis).into_keys();
-    keys.filter(|key| {
-        key.starts_with(begin) && key.ends_with(end) && !key[5..].starts_with('{') == end.is_empty()
-    })
-    .count()
+    keys.filter(|key| key.starts_with("cart:") && are(key))
+        .count()
 }
 
 /// Runs a command until the server has carried out its first batch of carts, of one key; then the process is killed, and
@@ -430,7 +437,7 @@ fn c01_c15_a_revert_of_keys_that_was_killed_can_be_decided_either_way() {
         project.apply();
         let applied = application_keys(&redis);
         killed_after_one_key(&project, &redis, "apply --to 1");
-        assert_eq!(count(&redis, "cart:", ":head"), 4);
+        assert_eq!(targets(&redis), 4);
         project
             .migrate("plan")
             .refuses(1, &["half reverted", "outpost migrate resolve"]);
@@ -480,8 +487,8 @@ fn u22_a_cleanup_keeps_the_sources_whose_copies_a_half_done_revert_took_back() {
         .migrate(&format!("resolve {CARTS} --applied --yes"))
         .ok();
     project.migrate("cleanup --yes").ok().says("kept 1 key");
-    assert_eq!(count(&redis, "cart:", ""), 1);
-    assert_eq!(count(&redis, "cart:", ":head"), 4);
+    assert_eq!(sources(&redis), 1);
+    assert_eq!(targets(&redis), 4);
     project.migrate("verify").exits(6).says("missing: cart:");
 }
 
@@ -492,7 +499,7 @@ fn c01_c15_a_cleanup_of_keys_that_was_killed_can_be_decided_either_way() {
         let project = carts(&redis, "");
         project.apply();
         killed_after_one_key(&project, &redis, "cleanup");
-        assert_eq!(count(&redis, "cart:", ""), 4);
+        assert_eq!(sources(&redis), 4);
         let line = half_done(&project, &format!("{CARTS} --{resolution}"));
         assert_eq!(line["keys"]["doing"], "cleanup", "{line}");
         project
@@ -519,8 +526,8 @@ fn c01_c15_a_cleanup_of_keys_that_was_killed_can_be_decided_either_way() {
             list["migrations"].as_array().unwrap().iter().any(cleaned),
             "{list}"
         );
-        assert_eq!(count(&redis, "cart:", ""), 0);
-        assert_eq!(count(&redis, "cart:", ":head"), 5, "{resolution}");
+        assert_eq!(sources(&redis), 0);
+        assert_eq!(targets(&redis), 5, "{resolution}");
         project.migrate("verify").ok();
     }
 }
@@ -532,7 +539,7 @@ fn c01_a_half_done_apply_that_was_rolled_back_by_hand_is_applied_from_its_beginn
     let redis = fresh_redis();
     let project = carts(&redis, "");
     killed_after_one_key(&project, &redis, "apply");
-    assert_eq!(count(&redis, "cart:", ":head"), 1);
+    assert_eq!(targets(&redis), 1);
     let copies: Vec<String> = application_keys(&redis)
         .into_keys()
         .filter(|key| key.ends_with(":head"))
@@ -545,7 +552,7 @@ fn c01_a_half_done_apply_that_was_rolled_back_by_hand_is_applied_from_its_beginn
         .migrate(&format!("resolve {CARTS} --rolled-back --yes"))
         .ok();
     project.apply();
-    assert_eq!(count(&redis, "cart:", ":head"), 5);
+    assert_eq!(targets(&redis), 5);
     project.migrate("verify").ok();
 }
 
@@ -563,7 +570,7 @@ fn c01_a_revert_of_keys_that_failed_names_the_key_and_counts_the_command_that_is
     seen("yesterday");
     project.migrate("apply back.bin").exits(1).says("user:1");
     assert_eq!(project.statuses()[CARTS], "interrupted");
-    assert_eq!(count(&redis, "cart:", ":head"), 0);
+    assert_eq!(targets(&redis), 0);
     project
         .migrate(&format!("resolve {CARTS} --rolled-back"))
         .exits(1)
@@ -581,7 +588,7 @@ fn c01_a_revert_of_keys_that_failed_names_the_key_and_counts_the_command_that_is
         .migrate(&format!("resolve {CARTS} --rolled-back --yes"))
         .ok();
     project.apply();
-    assert_eq!(count(&redis, "cart:", ":head"), 5);
+    assert_eq!(targets(&redis), 5);
     project.migrate("verify").ok();
 }
 
@@ -653,7 +660,7 @@ fn c01_a_marker_that_says_neither_yes_nor_no_can_be_decided_or_worked_off() {
                 );
                 assert_eq!(project.statuses()[CARTS], "pending");
                 project.apply();
-                assert_eq!(count(&redis, "cart:", ":head"), 5);
+                assert_eq!(targets(&redis), 5);
                 assert_eq!(marker(&redis), "applied");
                 project.migrate("verify").ok();
             }

@@ -228,8 +228,7 @@ fn recorded_postgres() -> Vec<Exchange> {
     }
     let came = to_its_end(false, write(&postgres_store(&config), &POSTGRES_PLAN));
     assert!(came.applied && came.errors.is_empty(), "{came:?}");
-    let exchanges = recorder.exchanges().clone();
-    exchanges
+    recorder.exchanges().clone()
 }
 
 fn recorded_redis() -> Vec<Exchange> {
@@ -252,8 +251,7 @@ fn recorded_redis() -> Vec<Exchange> {
         let came = to_its_end(false, write(&store(), &REDIS_PLAN));
         assert!(came.applied && came.errors.is_empty(), "{came:?}");
     }
-    let exchanges = recorder.exchanges().clone();
-    exchanges
+    recorder.exchanges().clone()
 }
 
 /// The parts of an answer: each with its kind, its length and its body.

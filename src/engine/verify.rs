@@ -9,8 +9,8 @@ use crate::model::event::Events;
 use crate::model::graph::Graph;
 use crate::model::id::{MigrationId, StoreKind};
 use crate::model::migration::Migration;
-use crate::model::state::{Doing, LedgerStatus, ObservedState};
-use crate::model::verification::{Check, CheckOutcome};
+use crate::model::state::{Doing, HowApplied, LedgerStatus, ObservedState};
+use crate::model::verification::{Check, CheckOutcome, Verification};
 use crate::store::StoreError;
 
 /// Runs the verification of every applied migration, compares the schema with its pinned fingerprint,
@@ -49,9 +49,39 @@ pub(super) async fn migration_checks(
             continue;
         };
         let later = later(catalog, graph, &applied, &id);
-        checks.extend(store.verify(migration, &later, events).await?.checks);
+        let verification = store.verify(migration, &later, events).await?;
+        checks.extend(sources_check(&id, observed, &verification));
+        checks.extend(verification.checks);
     }
     Ok(checks)
+}
+
+/// No source of a copy is without its counterpart, unless an earlier tool left it so: then it was looked at when the
+/// migration was adopted, and is only said.
+fn sources_check(
+    id: &MigrationId,
+    observed: &ObservedState,
+    verification: &Verification,
+) -> Option<Check> {
+    if verification.sources_left == 0 {
+        return None;
+    }
+    let adopted = observed.entry(id).is_some_and(|entry| {
+        let how = HowApplied::Adopted;
+        matches!(entry.status, LedgerStatus::Applied { how: found, .. } if found == how)
+    });
+    let mut check = Check::new(Some(id.clone()), "every source has its copy", "source");
+    check.examined = verification.sources_left;
+    check.found = verification.sources_left;
+    check.outcome = match adopted {
+        true => CheckOutcome::Unchecked,
+        false => CheckOutcome::Failed,
+    };
+    let samples = verification.samples.iter();
+    check.findings = samples
+        .map(|key| format!("missing: {key}: its target"))
+        .collect();
+    Some(check)
 }
 
 /// The applied migrations that may have changed what this one left.

@@ -154,7 +154,7 @@ fn a_history_that_was_edited_cut_or_reordered_in_redis_is_named() {
     let broken = |at: &[&str]| format!("the chain of hashes is broken at {}:", at.join(", "));
     let removed = |ids: &str| format!("no entry explains what the ledger has of {ids}");
     type Change = fn(&mut Entries);
-    let changes: [(&str, Change, String); 6] = [
+    let changes: [(&str, Change, String); 8] = [
         (
             "an edit",
             |entries| {
@@ -195,6 +195,27 @@ fn a_history_that_was_edited_cut_or_reordered_in_redis_is_named() {
             },
             broken(&ids),
         ),
+        (
+            "one put in between",
+            |entries| {
+                let (id, fields) = entries[1].clone();
+                let (ms, number) = id.split_once('-').unwrap();
+                let next: u64 = number.parse().unwrap();
+                entries.insert(2, (format!("{ms}-{}", next + 1), fields));
+            },
+            format!(
+                "the chain of hashes is broken at {}-",
+                ids[1].split_once('-').unwrap().0
+            ),
+        ),
+        (
+            "one put behind the last",
+            |entries| {
+                let (_, fields) = entries[2].clone();
+                entries.push(("99999999999999-0".to_owned(), fields));
+            },
+            broken(&["99999999999999-0"]),
+        ),
     ];
     for (what, change, words) in changes {
         let mut changed = saved.clone();
@@ -233,6 +254,67 @@ fn a_history_that_was_edited_cut_or_reordered_in_redis_is_named() {
     signed[1].1.extend(["signer".to_owned(), "eve".to_owned()]);
     write(&redis, &signed);
     tampered(&project, "a signer", &words);
+}
+
+/// An entry of a stream cannot be edited where it is, but it can be deleted, and either end can be trimmed.
+#[test]
+fn a_stream_that_was_trimmed_or_has_an_entry_less_is_named() {
+    let redis = fresh_redis();
+    let project = three_of_each(Project::empty().postgres(&fresh_database()).redis(&redis));
+    project.apply();
+    let saved = entries(&redis);
+    let ids: Vec<&str> = saved.iter().map(|(id, _)| id.as_str()).collect();
+    let broken = |at: &str| format!("the chain of hashes is broken at {at}:");
+    let removed = |ids: &str| format!("no entry explains what the ledger has of {ids}");
+    for (command, words) in [
+        (&["XDEL", ids[0]][..], broken(ids[1])),
+        (&["XDEL", ids[1]], broken(ids[2])),
+        (&["XDEL", ids[2]], removed("redis/0003_k")),
+        (
+            &["XDEL", ids[1], ids[2]],
+            removed("redis/0002_k, redis/0003_k"),
+        ),
+        (&["XTRIM", "MAXLEN", "1"], broken(ids[2])),
+        (&["XTRIM", "MINID", ids[1]], broken(ids[1])),
+        (
+            &["XTRIM", "MAXLEN", "0"],
+            removed("redis/0001_k, redis/0002_k, redis/0003_k"),
+        ),
+        (
+            &["DEL"],
+            removed("redis/0001_k, redis/0002_k, redis/0003_k"),
+        ),
+    ] {
+        let (name, rest) = command.split_first().unwrap();
+        redis_cmd(&redis, &[&[*name, "{outpost}:history"], rest].concat());
+        tampered(&project, &command.join(" "), &words);
+        write(&redis, &saved);
+    }
+    project.migrate("history").ok();
+}
+
+/// Nothing but the ledger knows of an end that is gone, and the ledger has no record of a failure.
+#[test]
+fn of_an_end_that_was_cut_off_what_was_done_is_missed_and_what_failed_is_not() {
+    let redis = fresh_redis();
+    let project = three_of_each(Project::empty().postgres(&fresh_database()).redis(&redis));
+    project.apply();
+    project.write(
+        "schema/redis/0004_k.toml",
+        "[[step]]\ncommand = [\"LPUSH\", \"k1\", \"v\"]\ncheck = [\"GET\", \"k4\"]\n",
+    );
+    project.migrate("apply --yes").exits(1);
+    let saved = entries(&redis);
+    assert_eq!(saved.len(), 4, "{saved:?}");
+    project.migrate("history").ok().says("redis/0004_k");
+    redis_cmd(&redis, &["XDEL", "{outpost}:history", &saved[3].0]);
+    project.migrate("history").ok();
+    redis_cmd(&redis, &["XDEL", "{outpost}:history", &saved[2].0]);
+    tampered(
+        &project,
+        "the last that was done",
+        "no entry explains what the ledger has of redis/0003_k",
+    );
 }
 
 /// Neither stream holds a character that acts on a terminal, and the words are there to be read.

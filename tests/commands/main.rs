@@ -3,6 +3,9 @@
 
 #[path = "../support/keyspace.rs"]
 mod keyspace;
+#[allow(dead_code)]
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/terminal.rs"]

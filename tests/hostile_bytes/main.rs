@@ -6,7 +6,9 @@ mod campaign;
 #[path = "../support/folder.rs"]
 mod folder;
 mod mutate;
+mod nodes;
 mod servers;
+mod writes;
 
 use std::sync::LazyLock;
 

@@ -17,19 +17,23 @@ use outpost::store::{Observe, Store, StoreError};
 use crate::campaign::Target;
 
 /// What stands between two answers of a case.
-const BREAK: &[u8] = b"\n--8<--\n";
+pub const BREAK: &[u8] = b"\n--8<--\n";
+/// What a case says for the port of its own server.
+const OWN_PORT: &[u8] = b"61616";
+/// What a case says for the name that the markers of a message to Postgres have, new in every message.
+pub const NONCE: &[u8] = b"ffffffffffffffffffffffffffffffff";
 /// No case takes longer, however busy the machine is: a reader that waits for ever is found.
 const LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Copy)]
-enum Protocol {
+pub enum Protocol {
     Postgres,
     Redis,
 }
 
 /// How long the server waits for a message before it hangs up: the client may wait for the rest of an answer that
 /// was broken off. A machine that is too busy to ask in time loses nothing but the rest of that case.
-const IMPATIENT: Duration = Duration::from_millis(200);
+pub const IMPATIENT: Duration = Duration::from_millis(200);
 
 /// What a server has still to say.
 #[derive(Default)]
@@ -39,18 +43,18 @@ struct Script {
 }
 
 /// A server that gives the answers that are left, to whoever asks.
-struct Fake {
-    port: u16,
+pub struct Fake {
+    pub port: u16,
     script: Arc<Mutex<Script>>,
     /// Held by the test whose case it is.
-    turn: Mutex<()>,
+    pub turn: Mutex<()>,
 }
 
 static POSTGRES: LazyLock<Fake> = LazyLock::new(|| Fake::start(Protocol::Postgres));
 static REDIS: LazyLock<Fake> = LazyLock::new(|| Fake::start(Protocol::Redis));
 
 impl Fake {
-    fn start(protocol: Protocol) -> Self {
+    pub fn start(protocol: Protocol) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let script: Arc<Mutex<Script>> = Arc::default();
@@ -58,7 +62,7 @@ impl Fake {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let script = Arc::clone(&given);
-                thread::spawn(move || serve(protocol, stream, &script));
+                thread::spawn(move || serve(protocol, stream, port, &script));
             }
         });
         Self {
@@ -68,10 +72,10 @@ impl Fake {
         }
     }
 
-    fn give(&self, case: &[u8], patience: Option<Duration>) {
+    pub fn give(&self, case: &[u8], patience: Option<Duration>) {
         let mut answers = VecDeque::new();
         let mut rest = case;
-        while let Some(at) = rest.windows(BREAK.len()).position(|part| part == BREAK) {
+        while let Some(at) = find(rest, BREAK) {
             answers.push_back(rest[..at].to_vec());
             rest = &rest[at + BREAK.len()..];
         }
@@ -80,115 +84,199 @@ impl Fake {
     }
 }
 
+pub fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|there| there == part)
+}
+
+/// With another text of the same length in its place, since lengths are said before what they are of.
+pub fn replaced(mut bytes: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
+    assert_eq!(old.len(), new.len(), "{new:?}");
+    let mut from = 0;
+    while let Some(at) = find(&bytes[from..], old) {
+        from += at;
+        bytes[from..from + new.len()].copy_from_slice(new);
+    }
+    bytes
+}
+
+/// The name of a message's markers.
+pub fn nonce(message: &[u8]) -> Option<&[u8]> {
+    const BEFORE: &[u8] = b"select '";
+    const BEHIND: &[u8] = b":0';";
+    let at = find(message, BEHIND)?;
+    let name = &message[at.checked_sub(NONCE.len())?..at];
+    message[..at - NONCE.len()]
+        .ends_with(BEFORE)
+        .then_some(name)
+}
+
 /// Answers each message until there is nothing left to say.
-fn serve(protocol: Protocol, mut stream: TcpStream, script: &Mutex<Script>) -> Option<()> {
+fn serve(
+    protocol: Protocol,
+    mut stream: TcpStream,
+    port: u16,
+    script: &Mutex<Script>,
+) -> Option<()> {
     let patience = script.lock().ok()?.patience;
     stream.set_read_timeout(patience).ok()?;
     let mut begun = false;
     loop {
-        match protocol {
-            Protocol::Postgres => postgres_message(&mut stream, begun)?,
-            Protocol::Redis => redis_message(&mut stream)?,
-        }
+        let message = message(protocol, &mut stream, begun)?;
         begun = true;
-        let answer = script.lock().ok()?.answers.pop_front()?;
+        let mut answer = script.lock().ok()?.answers.pop_front()?;
+        match (protocol, nonce(&message)) {
+            (Protocol::Postgres, Some(name)) => answer = replaced(answer, NONCE, name),
+            (Protocol::Postgres, None) => {}
+            // A port beyond 9999, as all are that a system gives.
+            (Protocol::Redis, _) => {
+                answer = replaced(answer, OWN_PORT, format!("{port:05}").as_bytes());
+            }
+        }
         stream.write_all(&answer).ok()?;
     }
 }
 
 /// One message of a client that keeps to the protocol; nothing once it leaves.
-fn postgres_message(stream: &mut TcpStream, begun: bool) -> Option<()> {
-    if begun {
-        let mut kind = [0];
-        stream.read_exact(&mut kind).ok()?;
-        if kind == *b"X" {
-            return None;
+pub fn message(protocol: Protocol, stream: &mut TcpStream, begun: bool) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
+    match protocol {
+        Protocol::Postgres => {
+            if begun {
+                take(stream, 1, &mut read)?;
+                if read == b"X" {
+                    return None;
+                }
+            }
+            let length = take(stream, 4, &mut read)?.try_into().ok()?;
+            let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
+            take(stream, length.checked_sub(4)?, &mut read)?;
+        }
+        Protocol::Redis => {
+            for _ in 0..number(stream, b'*', &mut read)? {
+                let length = number(stream, b'$', &mut read)?;
+                take(stream, length + 2, &mut read)?;
+            }
         }
     }
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).ok()?;
-    let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
-    skip(stream, length.checked_sub(4)?)
+    Some(read)
 }
 
-fn redis_message(stream: &mut TcpStream) -> Option<()> {
-    for _ in 0..number(stream, b'*')? {
-        let length = number(stream, b'$')?;
-        skip(stream, length + 2)?;
-    }
-    Some(())
+/// Reads so many bytes, and puts them behind those that were read before.
+pub fn take(stream: &mut TcpStream, bytes: usize, read: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let mut more = vec![0; bytes];
+    stream.read_exact(&mut more).ok()?;
+    read.extend_from_slice(&more);
+    Some(more)
 }
 
-fn skip(stream: &mut TcpStream, bytes: usize) -> Option<()> {
-    stream.read_exact(&mut vec![0; bytes]).ok()
-}
-
-fn number(stream: &mut TcpStream, mark: u8) -> Option<usize> {
+/// Reads a line.
+pub fn line(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<String> {
     let mut line = Vec::new();
-    let mut byte = [0];
     while !line.ends_with(b"\r\n") {
-        stream.read_exact(&mut byte).ok()?;
-        line.push(byte[0]);
+        line.extend(take(stream, 1, read)?);
     }
-    let text = String::from_utf8(line).ok()?;
+    String::from_utf8(line).ok()
+}
+
+fn number(stream: &mut TcpStream, mark: u8, read: &mut Vec<u8>) -> Option<usize> {
+    let text = line(stream, read)?;
     text.trim().strip_prefix(char::from(mark))?.parse().ok()
 }
 
+/// Carries something out on a runtime of its own, and panics where it does not come to its end. Where it is to be
+/// hurried, its clock runs fifty times as fast: pauses before another try, and limits of time, are gone through without
+/// being waited for, while whatever the server says arrives as ever.
+pub fn to_its_end<T>(hurried: bool, work: impl Future<Output = T>) -> T {
+    const TICK: Duration = Duration::from_millis(2);
+    const FASTER: u32 = 50;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(hurried)
+        .build()
+        .expect("a runtime");
+    let clock = async {
+        loop {
+            // On a thread: as long as there is one at work, a paused clock does not jump ahead by itself.
+            let tick = tokio::task::spawn_blocking(|| thread::sleep(TICK));
+            tick.await.expect("no panic");
+            tokio::time::advance(TICK * FASTER).await;
+        }
+    };
+    let limit = LIMIT * if hurried { FASTER } else { 1 };
+    let ended = runtime.block_on(async {
+        let work = tokio::time::timeout(limit, work);
+        match hurried {
+            true => tokio::select! { ended = work => ended, () = clock => unreachable!() },
+            false => work.await,
+        }
+    });
+    // A name that a server made up may still be looked up, on a thread that nobody waits for.
+    runtime.shutdown_background();
+    ended.expect("an end")
+}
+
+/// A configuration whose servers are the fake ones.
+pub fn config(port: u16, redis: &str) -> Config {
+    let text = format!(
+        "[schema]\nversion = \"latest\"\n[postgres]\nurl = \"postgres://anna@127.0.0.1:{port}/d?sslmode=disable\"\n\
+         [redis]\n{redis}\n[compat]\ngolang_migrate = \"schema_migrations\"\n"
+    );
+    Config::parse("outpost.toml", &text, &|_| None).expect("a configuration")
+}
+
+/// How outpost.toml names a single Redis.
+pub fn single(port: u16) -> String {
+    format!("url = \"redis://127.0.0.1:{port}/0\"")
+}
+
 /// Reads whatever is read of a store, from the answers of a case: the errors.
-fn read(
+pub fn read(
     bytes: &[u8],
     patience: Option<Duration>,
+    hurried: bool,
     fake: &Fake,
-    store: impl FnOnce(&Config) -> Box<dyn Store>,
+    store: impl FnOnce(u16) -> Box<dyn Store>,
 ) -> Vec<StoreError> {
     let _turn = fake.turn.lock().unwrap_or_else(PoisonError::into_inner);
     fake.give(bytes, patience);
-    let text = format!(
-        "[schema]\nversion = \"latest\"\n[postgres]\nurl = \"postgres://anna@127.0.0.1:{port}/d?sslmode=disable\"\n\
-         [redis]\nurl = \"redis://127.0.0.1:{port}/0\"\n[compat]\ngolang_migrate = \"schema_migrations\"\n",
-        port = fake.port
-    );
-    let config = Config::parse("outpost.toml", &text, &|_| None).expect("a configuration");
-    let store = store(&config);
+    let store = store(fake.port);
     let what = Observe {
         markers: Vec::new(),
         schema: true,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime
-        .block_on(async {
-            let all = async {
-                let observed = store.observe(&what).await.err();
-                let history = store.history().await.err();
-                let lease = store.lease().await.err();
-                observed.into_iter().chain(history).chain(lease).collect()
-            };
-            tokio::time::timeout(LIMIT, all).await
-        })
-        .expect("an end")
+    to_its_end(hurried, async {
+        let observed = store.observe(&what).await.err();
+        let history = store.history().await.err();
+        let lease = store.lease().await.err();
+        observed.into_iter().chain(history).chain(lease).collect()
+    })
+}
+
+pub fn postgres_store(config: &Config) -> PostgresStore {
+    let postgres = config.postgres.as_ref().expect("a Postgres");
+    let golang = config.compat.golang_migrate.clone();
+    PostgresStore::new(postgres, golang, Path::new("/")).expect("a store")
+}
+
+pub fn redis_store(config: &Config) -> RedisStore {
+    let redis = config.redis.as_ref().expect("a Redis");
+    RedisStore::new(redis, &config.plan_relevant(), Path::new("/")).expect("a store")
 }
 
 fn read_postgres(bytes: &[u8], patience: Option<Duration>) -> Vec<StoreError> {
-    read(bytes, patience, &POSTGRES, |config| {
-        let postgres = config.postgres.as_ref().expect("a Postgres");
-        let golang = config.compat.golang_migrate.clone();
-        Box::new(PostgresStore::new(postgres, golang, Path::new("/")).expect("a store"))
+    read(bytes, patience, false, &POSTGRES, |port| {
+        Box::new(postgres_store(&config(port, &single(port))))
     })
 }
 
 fn read_redis(bytes: &[u8], patience: Option<Duration>) -> Vec<StoreError> {
-    read(bytes, patience, &REDIS, |config| {
-        let redis = config.redis.as_ref().expect("a Redis");
-        let plan = config.plan_relevant();
-        Box::new(RedisStore::new(redis, &plan, Path::new("/")).expect("a store"))
+    read(bytes, patience, false, &REDIS, |port| {
+        Box::new(redis_store(&config(port, &single(port))))
     })
 }
 
 /// Whoever shows an error asks for its words and its hint.
-fn shown(errors: &[StoreError]) {
+pub fn shown(errors: &[StoreError]) {
     for error in errors {
         assert!(!format!("{error}{:?}{error:?}", error.hint()).is_empty());
     }
@@ -258,7 +346,7 @@ fn much_deeper(file: &str) -> Vec<u8> {
 }
 
 /// A case of the corpus.
-fn case(folder: &str, file: &str) -> Vec<u8> {
+pub fn case(folder: &str, file: &str) -> Vec<u8> {
     let path = crate::campaign::root().join("tests/corpus").join(folder);
     std::fs::read(path.join(file)).expect("a case")
 }

@@ -28,6 +28,7 @@ use outpost::store::redis::{Limits, RedisStore};
 use outpost::store::{Lease, Observe, Run, Store, StoreError, StoreErrorKind};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::fake_redis::{Silence, silent_redis};
 use crate::support::{fresh_redis, fresh_redis_with, redis_cmd, redis_text, try_redis_cmd};
 
 const HASH_TAGS: &str = r#"
@@ -1103,6 +1104,26 @@ impl Events for Cutter {
             _ => {}
         }
     }
+}
+
+/// The clock stands still from the moment on in which the server falls silent, and jumps to whatever is waited for.
+#[tokio::test]
+async fn a_redis_that_falls_silent_in_the_middle_of_an_answer_is_given_up_after_thirty_seconds() {
+    let (url, mut told) = silent_redis();
+    let (store, _) = connect(&url, "");
+    let asked = tokio::time::Instant::now();
+    let reading = tokio::spawn(async move { store.history().await });
+    assert_eq!(told.recv().await, Some(Silence::Begun));
+    tokio::time::pause();
+    // It is asked a second time.
+    while told.recv().await != Some(Silence::GivenUp) {}
+    let waited = asked.elapsed();
+    assert!(waited >= Duration::from_secs(30), "{waited:?}");
+    let error = reading.await.unwrap().unwrap_err();
+    assert!(
+        matches!(error.kind, StoreErrorKind::Disconnected { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -93,6 +93,13 @@ impl Legacy {
         }
     }
 
+    /// Whether the marker of this name says neither that its migration was run nor that it does not apply.
+    pub fn left_unfinished(&self, compat_name: Option<&str>) -> bool {
+        compat_name
+            .and_then(|name| self.markers.get(name))
+            .is_some_and(|marker| matches!(marker.status, MarkerStatus::Other(_)))
+    }
+
     /// The number at which golang-migrate's table is dirty.
     pub fn dirty_at(&self) -> Option<u64> {
         self.golang_migrate

@@ -1,6 +1,6 @@
 //! A whole transaction as one message, and the way back from an error to the statement that caused it.
 
-use super::session::Row;
+use super::session::{Row, Said};
 use crate::model::plan::PlannedStatement;
 
 /// How much of a statement an error shows.
@@ -17,6 +17,8 @@ pub(super) struct Script<'a> {
     chars: usize,
     nonce: String,
     markers: usize,
+    /// Commands of ours behind the last marker.
+    closing: usize,
     statements: Vec<Placed<'a>>,
 }
 
@@ -26,15 +28,27 @@ struct Placed<'a> {
     end: usize,
 }
 
-/// Counts the markers in the server's answer.
+/// Counts the markers in the server's answer, and what is done behind the last one.
 pub(super) struct Progress {
     nonce: String,
     passed: usize,
+    markers: usize,
+    /// Commands that are done since the last marker passed, its own included.
+    completed: usize,
+    /// How many those are when all is done.
+    closing: usize,
 }
 
 impl Progress {
-    /// Looks at a row of the answer.
-    pub(super) fn see(&mut self, row: &Row) {
+    /// Looks at a part of the answer.
+    pub(super) fn see(&mut self, said: &Said) {
+        match said {
+            Said::Row(row) => self.see_row(row),
+            Said::Completed => self.completed += usize::from(self.passed == self.markers),
+        }
+    }
+
+    fn see_row(&mut self, row: &Row) {
         let marker = format!("{}:{}", self.nonce, self.passed);
         if row
             .first()
@@ -48,6 +62,12 @@ impl Progress {
     pub(super) fn passed(&self) -> usize {
         self.passed
     }
+
+    /// Whether the server has said of every command, the last one included, that it is done. An answer without an error
+    /// that lacks some of it confirms nothing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.passed == self.markers && self.completed >= self.closing
+    }
 }
 
 impl<'a> Script<'a> {
@@ -58,6 +78,7 @@ impl<'a> Script<'a> {
             chars: 0,
             nonce: uuid::Uuid::new_v4().simple().to_string(),
             markers: 0,
+            closing: 0,
             statements: Vec::new(),
         }
     }
@@ -71,12 +92,14 @@ impl<'a> Script<'a> {
         let marker = format!("select '{}:{}';\n", self.nonce, self.markers);
         self.push(&marker);
         self.markers += 1;
+        self.closing = 1;
     }
 
     /// Adds a command of ours.
     pub(super) fn command(&mut self, sql: &str) {
         self.push(sql);
         self.push(";\n");
+        self.closing += 1;
     }
 
     /// Adds the migration's statements, their text unchanged. The line end keeps a comment at the end of
@@ -110,6 +133,9 @@ impl<'a> Script<'a> {
         Progress {
             nonce: self.nonce.clone(),
             passed: 0,
+            markers: self.markers,
+            completed: 0,
+            closing: self.closing,
         }
     }
 
@@ -204,17 +230,41 @@ mod tests {
         script.statements(&statements);
         assert!(script.text().contains("-- done\n;\n"));
         let mut progress = script.progress();
-        let answer = |n: usize| vec![Some(format!("{}:{n}", script.nonce))];
+        let answer = |n: usize| Said::Row(vec![Some(format!("{}:{n}", script.nonce))]);
         let lines = (0..4).map(|n| {
             let line = script.locate(None, progress.passed()).map(|(_, line)| line);
             progress.see(&answer(n + 1));
-            progress.see(&vec![Some("1".to_owned())]);
+            progress.see(&Said::Row(vec![Some("1".to_owned())]));
             progress.see(&answer(n));
             line
         });
         let lines: Vec<_> = lines.collect();
         assert_eq!(lines, [None, Some(1), Some(2), Some(2)]);
         assert_eq!(script.locate(None, 4), None);
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_each_marker_and_each_command_behind_them_is_there() {
+        let statements = [statement("select 1", 1)];
+        let mut script = Script::new();
+        script.command("begin");
+        script.statements(&statements);
+        script.command("insert");
+        script.command("commit");
+        let answers = (0..3).map(|n| Said::Row(vec![Some(format!("{}:{n}", script.nonce))]));
+        let mut whole: Vec<Said> = answers.collect();
+        whole.extend([Said::Completed, Said::Completed, Said::Completed]);
+        let is_whole = |without: Option<usize>| {
+            let mut progress = script.progress();
+            let said = whole.iter().enumerate();
+            said.filter(|(at, _)| Some(*at) != without)
+                .for_each(|(_, said)| progress.see(said));
+            progress.is_whole()
+        };
+        assert!(is_whole(None));
+        for missing in 0..whole.len() {
+            assert!(!is_whole(Some(missing)), "{missing}");
+        }
     }
 
     proptest! {
@@ -225,7 +275,7 @@ mod tests {
             script.statements(&statements);
             let mut progress = script.progress();
             for answer in answers {
-                progress.see(&vec![Some(answer)]);
+                progress.see(&Said::Row(vec![Some(answer)]));
             }
             prop_assert_eq!(progress.passed(), 0);
         }

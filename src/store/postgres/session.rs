@@ -31,6 +31,14 @@ pub(super) struct Session {
 /// A row as text.
 pub(super) type Row = Vec<Option<String>>;
 
+/// What a server says while it carries a message out.
+pub(super) enum Said {
+    /// A row of a command's answer.
+    Row(Row),
+    /// A command is done.
+    Completed,
+}
+
 /// How a message ended.
 pub(super) enum Sent {
     /// The server answered it in full.
@@ -121,18 +129,26 @@ impl Session {
         Ok(self.results(sql).await?.into_iter().flatten().collect())
     }
 
-    /// Runs statements, giving each row to `see` as it comes, until they end or `cancel` is cancelled.
+    /// Runs statements, giving what the server says to `see` as it comes, until they end or `cancel` is cancelled.
     pub(super) async fn send(
         &self,
         sql: &str,
         cancel: &CancellationToken,
-        mut see: impl FnMut(Row) + Send,
+        mut see: impl FnMut(Said) + Send,
     ) -> Sent {
         let stream = match self.client.simple_query_raw(sql).await {
             Ok(stream) => stream,
             Err(error) => return Sent::Failed(error),
         };
         pin_mut!(stream);
+        let mut take = |message| {
+            match message {
+                SimpleQueryMessage::Row(row) => see(Said::Row(fields(&row)?)),
+                SimpleQueryMessage::CommandComplete(_) => see(Said::Completed),
+                _ => {}
+            }
+            Ok(())
+        };
         loop {
             let message = tokio::select! {
                 message = stream.next() => message,
@@ -140,12 +156,11 @@ impl Session {
             };
             match message {
                 None => return Sent::Done,
-                Some(Err(error)) => return Sent::Failed(error),
-                Some(Ok(SimpleQueryMessage::Row(row))) => match fields(&row) {
-                    Ok(row) => see(row),
-                    Err(error) => return Sent::Failed(error),
-                },
-                Some(Ok(_)) => {}
+                Some(message) => {
+                    if let Err(error) = message.and_then(&mut take) {
+                        return Sent::Failed(error);
+                    }
+                }
             }
         }
         let ending = async {
@@ -157,8 +172,11 @@ impl Session {
                 match message {
                     None => return Sent::Done,
                     Some(Err(error)) if errors::is_cancelled(&error) => return Sent::Cancelled,
-                    Some(Err(error)) => return Sent::Failed(error),
-                    Some(Ok(_)) => {}
+                    Some(message) => {
+                        if let Err(error) = message.and_then(&mut take) {
+                            return Sent::Failed(error);
+                        }
+                    }
                 }
             }
         };

@@ -183,12 +183,16 @@ impl PostgresStore {
         let script = self.quoted(compose(work, run, golang.as_ref(), token))?;
         let mut progress = script.progress();
         let sent = session
-            .send(script.text(), run.cancel, |row| progress.see(&row))
+            .send(script.text(), run.cancel, |said| progress.see(&said))
             .await;
         let error = match sent {
-            Sent::Done => {
+            Sent::Done if progress.is_whole() => {
                 self.give_back(connection);
                 return Ok(Try::Done);
+            }
+            Sent::Done => {
+                let reason = "the server's answer does not say that it committed";
+                return Ok(Try::Unknown(reason.to_owned()));
             }
             Sent::Cancelled | Sent::Unanswered => {
                 session.roll_back().await;

@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 
 use super::quote::literal;
-use super::session::{Row, Sent, Session};
+use super::session::{Row, Said, Sent, Session};
 use super::{PostgresStore, READ_LOCK_TIMEOUT, errors};
 use crate::model::id::MigrationId;
 use crate::model::migration::{Content, Migration, SqlMigration};
@@ -116,8 +116,10 @@ impl PostgresStore {
             .map_err(|e| session.error("verifying", &e))?;
         let at = format!("{}:{}", place.file, query.line);
         let sent = session
-            .send(&query.text, &CancellationToken::new(), |row| {
-                if !row.iter().all(|value| value.as_deref() == Some("t")) {
+            .send(&query.text, &CancellationToken::new(), |said| {
+                if let Said::Row(row) = said
+                    && !row.iter().all(|value| value.as_deref() == Some("t"))
+                {
                     check.fail(format!("{at}: {}", shown(&row)));
                 }
             })

@@ -263,7 +263,7 @@ impl Deed<'_> {
         Ok((answer, mark))
     }
 
-    /// Deletes targets that equal their source.
+    /// Deletes targets that equal their source, and the record of those copies.
     async fn uncopy_across(&self, items: &[Item<'_>]) -> Result<Vec<Answer>, StoreError> {
         let views = self
             .store
@@ -279,10 +279,13 @@ impl Deed<'_> {
                     (true, None) => Answer::Kept,
                     (true, Some(pair)) => {
                         let target = item.target.as_deref().unwrap_or_default();
+                        let digest = SourceDigest::of(&item.key);
                         let call = self
                             .on_keys(&scripts::UNLINK_SAME, self.slot_of(target))
                             .key(target)
-                            .arg(pair.target.as_slice());
+                            .key(self.bucket(&digest, target))
+                            .arg(pair.target.as_slice())
+                            .arg(digest.member());
                         let places = vec![place];
                         parts.push(Part { call, places });
                         Answer::Kept

@@ -11,7 +11,7 @@ use super::member::Member;
 use super::ours::Ours;
 use super::pace::Pace;
 use crate::model::event::Event;
-use crate::model::plan::{Action, Plan, Step};
+use crate::model::plan::{Action, Plan, Resolution, Step};
 use crate::model::redis::op::Op;
 use crate::model::redis::printable::printable;
 use crate::model::report::Done;
@@ -96,6 +96,10 @@ impl RedisStore {
             let started_at = self.now(session).await?;
             let Some((direction, declaration)) = direction(&step.action).zip(declaration.as_ref())
             else {
+                if step.action == Action::Resolve(Resolution::RolledBack) {
+                    // What was copied once is not copied again, and the next apply is to begin anew.
+                    self.forget(session, step, run, Direction::Back).await?;
+                }
                 self.record(session, step, run, &started_at).await?;
                 continue;
             };

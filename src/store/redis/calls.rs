@@ -61,13 +61,8 @@ impl Deed<'_> {
         };
         Some(match (op, self.direction) {
             (Op::Copy(op), Forward) => self.copy(op, call(&scripts::COPY), items),
-            (Op::Copy(_), Back) => items
-                .iter()
-                .fold(call(&scripts::UNCOPY), |call, item| self.pair(call, item).0),
-            (Op::Copy(_), Clean) => items.iter().fold(call(&scripts::CLEAN), |call, item| {
-                let (call, digest) = self.pair(call, item);
-                call.arg(digest.member())
-            }),
+            (Op::Copy(_), Back) => self.copied(call(&scripts::UNCOPY), items),
+            (Op::Copy(_), Clean) => self.copied(call(&scripts::CLEAN), items),
             (Op::Rename(op), Forward | Back) => {
                 let call = call(&scripts::RENAME).arg(named(op.kind));
                 items.iter().fold(call, |call, item| {
@@ -112,6 +107,14 @@ impl Deed<'_> {
             }
         }
         call
+    }
+
+    /// About copies that were made: for each its keys and its digest.
+    fn copied(&self, call: Call, items: &[&Item<'_>]) -> Call {
+        items.iter().fold(call, |call, item| {
+            let (call, digest) = self.pair(call, item);
+            call.arg(digest.member())
+        })
     }
 
     fn set(&self, op: &Set, call: Call, items: &[&Item<'_>]) -> Call {

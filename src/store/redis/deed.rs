@@ -348,7 +348,8 @@ impl Deed<'_> {
         for (places, value) in places.into_iter().zip(values) {
             let words: Vec<Vec<u8>> =
                 redis::from_redis_value(value).map_err(|e| self.session.unexpected(DOING, &e))?;
-            if words.len() != places.len() {
+            // A place without a word is one that nothing was asked for.
+            if words.len() != places.len() || words.iter().any(Vec::is_empty) {
                 let what = "not one answer for each key";
                 return Err(self.session.unexpected(DOING, &what));
             }

@@ -86,19 +86,22 @@ impl RedisStore {
                 line: None,
             });
         }
-        let mut extra_bytes = Some(0);
-        if step.action == Action::Apply {
-            for (_, command) in declaration.steps.iter().filter_map(|s| match &s.op {
-                Op::Command(command) => Some((s, command)),
+        if step.action != Action::Cleanup {
+            let back = matches!(step.action, Action::Revert { .. });
+            for command in declaration.steps.iter().filter_map(|s| match &s.op {
+                Op::Command(command) => Some(command),
                 _ => None,
             }) {
-                let counter = if self.checked(session, command).await? {
-                    &mut outlook.done
-                } else {
+                let counter = if self.checked(session, command).await? == back {
                     &mut outlook.to_do
+                } else {
+                    &mut outlook.done
                 };
                 *counter += 1;
             }
+        }
+        let mut extra_bytes = Some(0);
+        if step.action == Action::Apply {
             let mut refused = survey.findings.sentences();
             refused.extend(outlook.findings.sentences());
             if !refused.is_empty() {

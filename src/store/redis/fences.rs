@@ -155,7 +155,8 @@ impl RedisStore {
             })
             .collect();
         for answer in Call::run_all(&calls, session, DOING).await? {
-            answer.map_err(|e| session.refused(DOING, &e))?;
+            let answer = answer.map_err(|e| session.refused(DOING, &e))?;
+            scripts::confirm(session, DOING, &answer)?;
         }
         Ok(())
     }

@@ -58,14 +58,11 @@ impl RedisStore {
             .run(session, TAKING)
             .await?;
         match self.taken(session, &answer).await {
-            Ok(token) => {
+            Ok(Some(token)) => {
                 self.fences.begin(asked);
-                Ok(Lease::new(
-                    id.to_owned(),
-                    holder.clone(),
-                    token.unwrap_or_default(),
-                ))
+                Ok(Lease::new(id.to_owned(), holder.clone(), token))
             }
+            Ok(None) => Err(session.unexpected(TAKING, &"no token")),
             Err(error) => {
                 if self.link.is_cluster() {
                     self.give_back(session, id, self.keys.locks().len()).await?;
@@ -101,7 +98,7 @@ impl RedisStore {
         Call::fenced(&scripts::RENEW, &self.keys, lease)
             .counted(&self.ours)
             .arg(life.as_str())
-            .run(session, doing)
+            .confirmed(session, doing)
             .await?;
         if self.link.is_cluster() {
             for lock in self.keys.locks() {
@@ -109,7 +106,7 @@ impl RedisStore {
                     .key(lock)
                     .arg(lock_beginning(&lease.id))
                     .arg(life.as_str())
-                    .run(session, doing)
+                    .confirmed(session, doing)
                     .await?;
             }
         }

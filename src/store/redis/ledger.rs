@@ -135,9 +135,8 @@ impl RedisStore {
             .arg(step.id.to_string())
             .arg(json(session, &entry)?)
             .arg(entry.plan.as_str())
-            .run(session, "writing a checkpoint")
+            .confirmed(session, "writing a checkpoint")
             .await
-            .map(drop)
     }
 
     /// Records the end of a step: ledger, history and marker in one atomic unit.
@@ -227,8 +226,10 @@ impl RedisStore {
             .arg(mark)
             .arg(now.as_str())
             .arg(reason);
-            self.run_calls(session, run.lease, &[call], "writing a marker")
-                .await?;
+            let doing = "writing a marker";
+            for answer in self.run_calls(session, run.lease, &[call], doing).await? {
+                scripts::confirm(session, doing, &answer)?;
+            }
             beside = "";
         }
         let marker = if self.link.is_cluster() {
@@ -252,7 +253,7 @@ impl RedisStore {
         if let Some(signer) = &holder.signer {
             call = call.arg(SIGNER).arg(signer.as_str());
         }
-        call.run(session, "recording the step").await.map(drop)
+        call.confirmed(session, "recording the step").await
     }
 
     /// Of these migrations those whose last entry is a failure, among the newest entries: a stream has no index,

@@ -250,6 +250,17 @@ impl Call {
         }
     }
 
+    /// Runs it, and takes only the number for an answer with which such a script says that it came to its end: what is
+    /// not confirmed is not done.
+    pub(super) async fn confirmed(
+        &self,
+        session: Session<'_>,
+        doing: &str,
+    ) -> Result<(), StoreError> {
+        let answer = self.run(session, doing).await?;
+        confirm(session, doing, &answer)
+    }
+
     /// An error of the server in words. For a command that the user may not run, the server says only on
     /// which line of the script it stands.
     pub(super) fn refused(
@@ -339,6 +350,14 @@ impl Call {
             command.arg(part.as_slice());
         }
         command
+    }
+}
+
+/// Whether an answer is that of a script which writes and came to its end: 1, or 0 where it found its work done.
+pub(super) fn confirm(session: Session<'_>, doing: &str, answer: &Value) -> Result<(), StoreError> {
+    match answer {
+        Value::Int(0 | 1) => Ok(()),
+        _ => Err(session.unexpected(doing, &"neither 1 nor 0")),
     }
 }
 

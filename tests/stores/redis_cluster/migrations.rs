@@ -1,5 +1,7 @@
 //! Migrations that cross the slots of a cluster, while slots move and masters die.
 
+use std::collections::BTreeSet;
+
 use super::legacy::{ended, legacy, migrated, new_form, project, slowly_applied};
 use crate::cluster::RedisCluster;
 use crate::support;
@@ -155,4 +157,47 @@ fn a_revert_takes_back_what_was_copied_across_slots_and_nothing_else() {
         .take(5)
         .collect();
     assert!(extra.is_empty() && gone.is_empty(), "{extra:?} {gone:?}");
+}
+
+/// A copy that is gone since a revert took it back is not one that the application deleted: its source stays.
+#[test]
+fn u22_c15_a_revert_that_stopped_half_way_forgets_the_copies_that_it_took_back_from_other_slots() {
+    let cluster = RedisCluster::start();
+    let names: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
+    let set = |name: &String| ["SET".to_owned(), format!("a:{{{name}}}"), "v".to_owned()];
+    cluster.load(names.iter().map(|name| set(name).to_vec()));
+    let id = "redis/0001_it";
+    let project = Project::empty()
+        .redis_cluster(&cluster.urls())
+        .file(
+            "schema/redis/0001_it.toml",
+            "scope = \"a:<x..>\"\n[[step]]\ncopy = \"a:{<x>}\"\nto = \"b:<x>\"\n",
+        )
+        .file(
+            "schema/versions.toml",
+            "[[version]]\nname = \"none\"\nadd = []\n",
+        );
+    project.apply();
+    cluster.on(0, &["ACL", "SETUSER", "default", "-unlink"]);
+    project
+        .migrate("apply --yes --to none")
+        .exits(1)
+        .says("no permissions to run the 'unlink' command");
+    cluster.on(0, &["ACL", "SETUSER", "default", "+unlink"]);
+    let held = |form: &str| -> BTreeSet<String> {
+        let keys = cluster.keyspace().into_keys();
+        keys.filter_map(|key| Some(key.strip_prefix(form)?.trim_matches(['{', '}']).to_owned()))
+            .collect()
+    };
+    let copies = held("b:");
+    assert!((1..30).contains(&copies.len()), "{copies:?}");
+
+    project
+        .migrate(&format!("resolve {id} --applied --yes"))
+        .ok();
+    project.migrate("verify").exits(6).says("missing: a:{k");
+    project.migrate("cleanup --yes").ok();
+    assert_eq!(held("b:"), copies);
+    let kept: BTreeSet<String> = names.into_iter().filter(|n| !copies.contains(n)).collect();
+    assert_eq!(held("a:"), kept);
 }

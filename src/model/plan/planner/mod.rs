@@ -168,8 +168,10 @@ impl<'a> Planner<'a> {
         let unproven = state
             .and_then(|s| s.proofs.get(id))
             .is_some_and(|p| !matches!(p, Proof::Proven(_)));
+        let unfinished = entry.and_then(LedgerEntry::recorded).is_none()
+            && state.is_some_and(|s| s.legacy.left_unfinished(migration.compat_name()));
         let half_done = self.half(id).is_some();
-        if !dirty && !unproven && !half_done {
+        if !dirty && !unproven && !unfinished && !half_done {
             let status = match entry.and_then(LedgerEntry::recorded) {
                 None => "not applied".to_owned(),
                 Some(e) => e.status.to_string(),

@@ -290,7 +290,7 @@ impl Link {
                 }
                 _ => classify(&e, doing),
             })?;
-        Topology::parse(answer, node).map_err(|e| classify(&e, doing))
+        Topology::parse(answer, node).map_err(|e| unexpected(doing, &e))
     }
 
     /// Asks one Sentinel after the other for the address of the master.
@@ -312,20 +312,34 @@ impl Link {
             };
             let mut command = redis::cmd("SENTINEL");
             command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-            let answer: RedisResult<Option<(String, u16)>> =
-                command.query_async(&mut connection).await;
-            last = match answer {
-                Ok(Some((host, port))) if host.contains(':') => {
-                    return Ok(format!("[{host}]:{port}").into());
+            let answer: RedisResult<Value> = command.query_async(&mut connection).await;
+            let address = match answer {
+                Ok(answer) => redis::from_redis_value(answer).map_err(|e| unexpected(doing, &e)),
+                Err(error) => Err(classify(&error, doing)),
+            };
+            last = match address {
+                Ok(Some((host, port))) => {
+                    let (host, port): (String, u16) = (host, port);
+                    return Ok(match host.contains(':') {
+                        true => format!("[{host}]:{port}").into(),
+                        false => format!("{host}:{port}").into(),
+                    });
                 }
-                Ok(Some((host, port))) => return Ok(format!("{host}:{port}").into()),
                 Ok(None) => StoreErrorKind::Server {
                     doing: doing.to_owned(),
                     reason: format!("{sentinel} knows no master \"{name}\""),
                 },
-                Err(error) => classify(&error, doing),
+                Err(kind) => kind,
             };
         }
         Err(last)
+    }
+}
+
+/// A whole answer that is of another form than the server is known to give: asking again gives the same.
+fn unexpected(doing: &str, what: &dyn std::fmt::Display) -> StoreErrorKind {
+    StoreErrorKind::Server {
+        doing: doing.to_owned(),
+        reason: format!("unexpected answer while {doing}: {what}"),
     }
 }

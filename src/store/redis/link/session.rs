@@ -191,10 +191,7 @@ impl<'a> Session<'a> {
         doing: &str,
         what: &dyn std::fmt::Display,
     ) -> StoreError {
-        self.error(StoreErrorKind::Server {
-            doing: doing.to_owned(),
-            reason: format!("unexpected answer while {doing}: {what}"),
-        })
+        self.error(super::unexpected(doing, what))
     }
 
     /// An error of the server, sorted.

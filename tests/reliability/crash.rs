@@ -260,7 +260,7 @@ fn c15_u12_a_kill_between_parts_of_a_value_or_checkpoints_is_made_good_by_the_sa
         "large values and many keys",
         World::large,
         ONE_WORKER,
-        one_of(10),
+        one_of(40),
     );
 }
 

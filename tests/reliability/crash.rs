@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use crate::all;
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire, only_reads};
 use crate::state::difference;
@@ -205,12 +206,11 @@ fn carry_out(
 
 /// Kills around the messages of an undisturbed run: for each that may write, one in the moment in which the
 /// server gets it, and one between its answer and the next message. Between two reads the servers are as
-/// they were before the first one; `OUTPOST_CRASH_ALL` kills there as well.
-fn points(phase: &Phase) -> Vec<(usize, Fault)> {
-    let all = env::var_os("OUTPOST_CRASH_ALL").is_some();
+/// they were before the first one; `with_reads` kills there as well.
+fn points(phase: &Phase, with_reads: bool) -> Vec<(usize, Fault)> {
     let mut points = vec![(1, Fault::KillBefore)];
     for (index, message) in phase.messages.iter().enumerate() {
-        if all || !only_reads(message) {
+        if with_reads || !only_reads(message) {
             points.push((index + 1, Fault::KillAfter));
             if index + 1 < phase.messages.len() {
                 points.push((index + 2, Fault::KillBefore));
@@ -220,11 +220,13 @@ fn points(phase: &Phase) -> Vec<(usize, Fault)> {
     points
 }
 
-/// Kills a run at every `step`th of its points.
-fn kill_at_messages(what: &str, make: fn() -> World, workers: usize, step: usize) {
+/// Kills a run at one of so many points; at all of them with `OUTPOST_CRASH_ALL`.
+fn kill_at_messages(what: &str, make: fn() -> World, workers: usize, one_of: usize) {
+    let with_reads = all() && one_of == 1;
+    let step = if all() { 1 } else { one_of };
     let (trials, killed) = carry_out(what, make, workers, |phases| {
         let trials = phases.iter().enumerate().flat_map(|(number, phase)| {
-            points(phase)
+            points(phase, with_reads)
                 .into_iter()
                 .step_by(step)
                 .map(move |(message, fault)| Trial {
@@ -238,12 +240,6 @@ fn kill_at_messages(what: &str, make: fn() -> World, workers: usize, step: usize
     assert_eq!(killed, trials, "{what}: not every kill struck");
 }
 
-/// CI takes one of so many points where there are many; the campaign takes all.
-fn one_of(many: usize) -> usize {
-    let all = env::var_os("OUTPOST_CRASH_ALL").is_some();
-    if all { 1 } else { many }
-}
-
 #[test]
 fn c15_u12_a_kill_before_or_after_any_message_is_made_good_by_the_same_plan() {
     kill_at_messages("every message", World::new, WORKERS, 1);
@@ -251,17 +247,12 @@ fn c15_u12_a_kill_before_or_after_any_message_is_made_good_by_the_same_plan() {
 
 #[test]
 fn c15_u12_a_kill_while_outposts_own_schema_is_applied_is_made_good_by_the_same_plan() {
-    kill_at_messages("Outpost's schema", World::outpost, WORKERS, one_of(3));
+    kill_at_messages("Outpost's schema", World::outpost, WORKERS, 8);
 }
 
 #[test]
 fn c15_u12_a_kill_between_parts_of_a_value_or_checkpoints_is_made_good_by_the_same_plan() {
-    kill_at_messages(
-        "large values and many keys",
-        World::large,
-        ONE_WORKER,
-        one_of(40),
-    );
+    kill_at_messages("large values and many keys", World::large, ONE_WORKER, 80);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::all;
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire};
 use crate::support::{query_one_text, query_rows, sql, wait_until};
@@ -92,12 +93,15 @@ fn u13_c06_a_statement_outside_a_transaction_of_a_woken_runner_never_reaches_the
     let mut seen = 0;
     for phase in &phases(&world) {
         for number in numbers(phase, &["/* outpost sql/"]) {
-            overtaken(&world, phase, At::Message(number));
-            seen += 1;
+            // The look at the lease comes right before the statement.
+            if all() || !phase.messages[number - 1].contains(" lease */") {
+                overtaken(&world, phase, At::Message(number));
+                seen += 1;
+            }
         }
     }
-    // Each, and the look at the lease before it: two indexes made and dropped, VACUUM and CALL.
-    assert_eq!(seen, 12);
+    // Two indexes made and dropped, VACUUM and CALL.
+    assert_eq!(seen, if all() { 12 } else { 6 });
 }
 
 /// The statement that clears away what an earlier try left is sent for the same step, and would drop the index that

@@ -11,6 +11,7 @@ use outpost::sandbox::PostgresServer;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use crate::all;
 use crate::cuts::{Course, Cuts};
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Harm, Wire, only_reads};
@@ -71,7 +72,7 @@ fn trial(world: &World, phase: &Phase, number: usize, fault: Fault) -> Ended {
     ended
 }
 
-/// Loses the answer to each write of a plan, and keeps each from arriving.
+/// Loses the answer to each write of a plan, and keeps each commit from arriving.
 fn lose_answers(plan: &str) {
     let world = World::new();
     let phases = phases(&world);
@@ -82,7 +83,10 @@ fn lose_answers(plan: &str) {
     assert!(writes.len() > 10, "{plan}: {writes:?}");
     for number in writes {
         let place = &phase.messages[number - 1];
-        for fault in [Fault::CutAnswer(0), Fault::CutBefore] {
+        // A message that never arrives is most telling where something is committed.
+        let commits = place.starts_with("Postgres: ") || place.contains("redis/");
+        let before = (commits || all()).then_some(Fault::CutBefore);
+        for fault in [Fault::CutAnswer(0)].into_iter().chain(before) {
             let ended = trial(&world, phase, number, fault);
             // The run finds out by itself what became of whatever it commits. A read that broke, and what nobody can
             // tell of, ends it.

@@ -75,7 +75,9 @@ impl RedisStore {
             // A pass that began at a checkpoint says nothing of the keys before it.
             let whole = walk.positions().iter().all(|position| position.cursor == 0);
             cursors.clear();
-            let place = Place::new(pass, total);
+            // What a user is told counts those that are gone over again, too.
+            let number = pass + disturbed;
+            let place = Place::new(number, total);
             for member in members {
                 member.deed.pace.way(walk.way);
                 *member.deed.tally() = Tally::default();
@@ -90,7 +92,7 @@ impl RedisStore {
             .await?;
             let (mut written, mut contended) = (0, 0);
             for member in members.iter().filter(|member| member.is_going()) {
-                let tally = self.end_of_pass(member, pass);
+                let tally = self.end_of_pass(member, number);
                 written += tally.written;
                 contended += tally.contended;
             }

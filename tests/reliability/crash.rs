@@ -247,7 +247,7 @@ fn c15_u12_a_kill_before_or_after_any_message_is_made_good_by_the_same_plan() {
 
 #[test]
 fn c15_u12_a_kill_while_outposts_own_schema_is_applied_is_made_good_by_the_same_plan() {
-    kill_at_messages("Outpost's schema", World::outpost, WORKERS, 8);
+    kill_at_messages("Outpost's schema", World::outpost, WORKERS, 20);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::all;
 use crate::phase::{Phase, phases};
 use crate::proxy::{At, Fault, Wire};
+use crate::state::difference;
 use crate::support::{query_one_text, query_rows, sql, wait_until};
 use crate::world::{Ended, Holders, Running, World, in_use};
 
@@ -120,6 +121,31 @@ fn u13_c03_an_index_that_a_successor_rebuilt_is_not_dropped_by_a_woken_runner() 
     take_over(&world, &phase, &frozen, what);
     wire.release();
     wake(&world, &phase, frozen, what);
+}
+
+/// Nobody goes on with the step, and nobody would find what the statement did.
+#[test]
+fn u13_c01_a_statement_of_a_woken_runner_does_not_come_after_the_decision_about_its_step() {
+    let world = World::new();
+    let phase = phases(&world).remove(0);
+    world.restore(&phase.start);
+    let at = At::First(&["/* outpost sql/0003_indexes", "CREATE INDEX"]);
+    let (wire, frozen) = freeze_at(&world, &phase, at);
+    let decide = [
+        "migrate",
+        "resolve",
+        "sql/0003_indexes",
+        "--rolled-back",
+        "--yes",
+    ];
+    world.run_after(frozen.pid(), &decide).expect(0);
+    let decided = world.state();
+    wire.release();
+    frozen.wake();
+    let ended = frozen.wait().expect(1);
+    assert!(says_lost(&ended), "{}", ended.output);
+    let found = world.state();
+    assert!(found == decided, "{}", difference(&decided, &found));
 }
 
 /// Sessions of the step's transaction.

@@ -33,15 +33,17 @@ pub(super) fn transaction_mark(step: &Step) -> String {
     format!("/* outpost transaction {} */ ", step.id)
 }
 
-/// What follows a takeover by the lease with this id, which is a literal: transactions of runs that lost the lease
-/// can no longer commit, and would hold their table locks for as long as they work, wait, or have a client that
-/// does not read what they answer.
+/// What follows a takeover by the lease with this id, which is a literal. All that is marked belongs to runs that lost
+/// the lease. Their transactions can no longer commit, and would hold their table locks for as long as they work, wait,
+/// or have a client that does not read what they answer. Their idle sessions could still send a statement that no
+/// transaction guards, also when nobody goes on with its step, as after `resolve`.
 pub(super) fn end_doomed(id: &str) -> Result<String, HoldsNul> {
     do_block(&format!(
         "begin if exists (select from outpost.lease where id = {id}) then \
          perform pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
-         where datname = current_database() and usename = current_user and state <> 'idle' \
-         and pid <> pg_backend_pid() and starts_with(query, '/* outpost transaction '); end if; \
+         where datname = current_database() and usename = current_user and pid <> pg_backend_pid() \
+         and (starts_with(query, '/* outpost transaction ') and state <> 'idle' \
+         or starts_with(query, '/* outpost sql/') and state = 'idle'); end if; \
          exception when insufficient_privilege then null; end"
     ))
 }

@@ -17,10 +17,16 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How soon it is looked whether a session that was ended is gone.
 const GONE: Duration = Duration::from_millis(5);
 
-/// How everything begins that is sent for a step outside a transaction, and the look at the lease before it:
-/// pg_stat_activity shows a session's last query, whichever connection a pooler gives it.
+/// How everything begins that is sent for a step outside a transaction, and the look at the lease before it, up to
+/// the step's id: pg_stat_activity shows a session's last query, whichever connection a pooler gives it.
+const ALONE: &str = "/* outpost ";
+
+/// How a transaction begins that is sent for a step, up to the step's id.
+const TRANSACTION: &str = "/* outpost transaction ";
+
+/// How all begins that is sent for this step outside a transaction.
 fn mark_of(step: &Step) -> String {
-    format!("/* outpost {} ", step.id)
+    format!("{ALONE}{} ", step.id)
 }
 
 /// The same for one statement alone.
@@ -28,9 +34,9 @@ pub(super) fn new_mark(step: &Step) -> String {
     format!("{}{} */ ", mark_of(step), uuid::Uuid::new_v4().simple())
 }
 
-/// How a transaction begins that is sent for a step.
+/// How a transaction begins that is sent for this step.
 pub(super) fn transaction_mark(step: &Step) -> String {
-    format!("/* outpost transaction {} */ ", step.id)
+    format!("{TRANSACTION}{} */ ", step.id)
 }
 
 /// What follows a takeover by the lease with this id, which is a literal. All that is marked belongs to runs that lost
@@ -42,8 +48,8 @@ pub(super) fn end_doomed(id: &str) -> Result<String, HoldsNul> {
         "begin if exists (select from outpost.lease where id = {id}) then \
          perform pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
          where datname = current_database() and usename = current_user and pid <> pg_backend_pid() \
-         and (starts_with(query, '/* outpost transaction ') and state <> 'idle' \
-         or starts_with(query, '/* outpost sql/') and state = 'idle'); end if; \
+         and case when starts_with(query, '{TRANSACTION}') then state <> 'idle' \
+         else starts_with(query, '{ALONE}') and state = 'idle' end; end if; \
          exception when insufficient_privilege then null; end"
     ))
 }
